@@ -1,0 +1,121 @@
+//! The JSON that the admin port speaks: the controller writes it, the command line reads it.
+//!
+//! Field names are in camelCase, times in RFC 3339 (UTC), durations in milliseconds (`…Ms`).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    app::AppId,
+    phase::Phase,
+    wake::{Outcome, StepAt, WakeId},
+};
+
+/// The answer to `GET /api/v1/apps`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppList {
+    /// When this was true.
+    pub time: Timestamp,
+    /// Every app, sorted by name.
+    pub apps: Vec<AppStatus>,
+}
+
+/// One app as users see it: an element of [`AppList`], and the answer to `GET /api/v1/apps/{namespace}/{name}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppStatus {
+    /// Namespace and name.
+    #[serde(flatten)]
+    pub id: AppId,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Since when.
+    pub since: Timestamp,
+    /// Replicas that exist.
+    pub replicas: u32,
+    /// Requests in flight, held ones included.
+    pub in_flight: u64,
+    /// Requests held.
+    pub held: u64,
+    /// When it falls asleep if nobody calls: milliseconds from now. Absent unless it is awake and idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sleeps_in_ms: Option<u64>,
+    /// `idle.ttl`, as it is written.
+    pub ttl: String,
+    /// Where clients reach it.
+    pub listen: Vec<String>,
+    /// The hosts by which the gateway knows it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// The wake in progress, or the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake: Option<WakeStatus>,
+    /// Whether a request wakes it.
+    pub wake_on_request: bool,
+    /// A failed app is not woken again before: milliseconds from now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_in_ms: Option<u64>,
+    /// What a changed configuration has not changed yet, such as a command that applies at the next wake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<String>,
+}
+
+/// A wake as users see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WakeStatus {
+    /// Which.
+    pub id: WakeId,
+    /// Who or what asked for it.
+    pub trigger: String,
+    /// When it was requested.
+    pub started: Timestamp,
+    /// The steps it has reached.
+    pub steps: Vec<StepAt>,
+    /// How it ended; absent while it is in progress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// When it will be ready, going by earlier wakes: milliseconds from now. Absent when it ended or is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_ms: Option<u64>,
+}
+
+/// The body of `POST /api/v1/apps/{namespace}/{name}/sleep`. May be left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields, default)]
+pub struct SleepRequest {
+    /// Why, for the log.
+    pub reason: Option<String>,
+    /// Whether the next request wakes it again.
+    pub wake_on_request: bool,
+}
+
+impl Default for SleepRequest {
+    fn default() -> Self {
+        Self { reason: None, wake_on_request: true }
+    }
+}
+
+/// The body of `POST /api/v1/apps/{namespace}/{name}/wake`. May be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields, default)]
+pub struct WakeRequest {
+    /// Why, for the log.
+    pub reason: Option<String>,
+}
+
+/// A refusal of the admin port (RFC 9457, `application/problem+json`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProblemBody {
+    /// Names the kind of problem.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened, to which app, and what to do.
+    pub detail: String,
+}

@@ -1,0 +1,32 @@
+//! What both planes of Reveille agree on.
+//!
+//! The activator (data plane) and the controller (control plane) never import each other; what passes
+//! between them is defined here. Nothing in this crate does I/O, spawns a task or reads a clock on its own:
+//! decisions take `now` as an argument, so that every test can choose it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`app`] | how an app is named |
+//! | [`policy`] | what the user may set, its defaults, ranges and checks |
+//! | [`phase`], [`wake`] | where an app and its wake stand |
+//! | [`directory`] | what the control plane tells the data plane |
+//! | [`gate`], [`activity`] | the switch of the data plane and the count that makes it safe to shut |
+//! | [`decide`], [`backoff`] | the pure decisions |
+//! | [`probes`] | which calls must not wake an app |
+//! | [`api`] | the JSON that the admin port speaks |
+//! | [`invariants`] | what must always hold, for tests and `debug_assert!` alike |
+
+pub mod activity;
+pub mod api;
+pub mod app;
+pub mod backoff;
+pub mod decide;
+pub mod directory;
+pub mod gate;
+pub mod invariants;
+pub mod phase;
+pub mod policy;
+pub mod probes;
+pub mod quantity;
+mod sync;
+pub mod wake;

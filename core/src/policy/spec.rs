@@ -1,0 +1,209 @@
+//! What is written: the user's side of a policy, where every field may be left out.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Preset;
+use crate::{
+    probes::ProbeAnswer,
+    quantity::{ByteSize, HumanDuration},
+};
+
+/// The policy of an app as the user writes it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PolicySpec {
+    /// The kind of server: fills in what is left out below. Default: http.
+    pub preset: Preset,
+    /// When it falls asleep.
+    pub idle: IdleSpec,
+    /// How it wakes.
+    pub wake: WakeSpec,
+    /// What is held meanwhile.
+    pub hold: HoldSpec,
+    /// Which calls do not wake it.
+    pub probes: ProbesSpec,
+    /// How long its answers may take.
+    pub timeouts: TimeoutsSpec,
+    /// Requests that one replica takes at a time, 1-100,000. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+}
+
+/// When an app falls asleep.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct IdleSpec {
+    /// How long nothing must have happened: 100ms-30d, or `never`. Default: 5m, local 1m.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Ttl>,
+    /// How long it stays awake at least, 0-30d. Default: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_awake: Option<HumanDuration>,
+}
+
+/// How an app wakes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct WakeSpec {
+    /// How long a wake may take, 1s-24h. Default: 5m, preset triton 20m, local 60s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<HumanDuration>,
+    /// How to tell that it can answer. Default: the preset's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<ReadinessSpec>,
+}
+
+/// How to tell that an app can answer: one of `http` and `tcp`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ReadinessSpec {
+    /// `GET path` is answered with a status from 200 to 399.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpReadinessSpec>,
+    /// A TCP connection is accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<TcpReadinessSpec>,
+}
+
+/// Asks by HTTP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HttpReadinessSpec {
+    /// The port's name or number. Default: the first port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<PortRef>,
+    /// An absolute path, such as `/healthz`.
+    pub path: String,
+}
+
+/// Asks by a TCP connection.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TcpReadinessSpec {
+    /// The port's name or number. Default: the first port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<PortRef>,
+}
+
+/// Names one of the app's ports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PortRef {
+    /// By the number that the app itself listens on.
+    Number(u16),
+    /// By name.
+    Name(String),
+}
+
+impl fmt::Display for PortRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+/// What is held while an app wakes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct HoldSpec {
+    /// Requests held at a time, 0-1,000,000. Default: 1,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_requests: Option<u32>,
+    /// Bytes of requests held at a time, 0-16Gi. Default: 64Mi.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<ByteSize>,
+    /// Answer a held request with 503 and `Retry-After` after so long, 1s-24h. Default: off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_after: Option<HumanDuration>,
+}
+
+/// Which calls do not wake an app.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ProbesSpec {
+    /// Paths of probes, besides the preset's: exact, or a prefix that ends with `*`.
+    pub paths: Vec<String>,
+    /// Prefixes of the user agents of probes, besides those of kubelet and the usual load balancers.
+    pub user_agents: Vec<String>,
+    /// How probes are answered while the app is not awake: `200`, `503` or `wake`.
+    /// Default: 200 to kubelet and load balancers, 503 to all else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<ProbeAnswer>,
+}
+
+/// How long an app's answers may take, each 10ms-24h. Default: no limit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TimeoutsSpec {
+    /// From the request's forwarding to the head of its response.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_header: Option<HumanDuration>,
+    /// Between two pieces of a response body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_idle: Option<HumanDuration>,
+    /// From the request's arrival to the end of its response, without the time it was held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<HumanDuration>,
+}
+
+/// How long nothing must have happened before an app falls asleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ttl {
+    /// After this.
+    After(std::time::Duration),
+    /// It does not fall asleep by itself.
+    Never,
+}
+
+impl fmt::Display for Ttl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::After(duration) => HumanDuration(*duration).fmt(f),
+            Self::Never => f.write_str("never"),
+        }
+    }
+}
+
+impl Serialize for Ttl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ttl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Text(String),
+            Number(i64),
+        }
+        let hint = "write a number and a unit (30s, 5m, 2h), or never";
+        match Written::deserialize(deserializer) {
+            Ok(Written::Text(text)) if text.trim() == "never" => Ok(Self::Never),
+            Ok(Written::Text(text)) => match text.parse::<HumanDuration>() {
+                Ok(duration) => Ok(Self::After(duration.0)),
+                Err(_) => Err(serde::de::Error::custom(format_args!("{text:?} is no TTL: {hint}"))),
+            },
+            Ok(Written::Number(number)) => {
+                Err(serde::de::Error::custom(format_args!("{number} has no unit: {hint}")))
+            }
+            Err(_) => Err(serde::de::Error::custom(hint)),
+        }
+    }
+}
+
+impl JsonSchema for Ttl {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Ttl".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^(never|([0-9]+(d|h|m|s|ms))+)$", "examples": ["30s", "5m", "never"]})
+    }
+}
