@@ -1,0 +1,141 @@
+//! The narrow traits by which the control plane meets the world: one implementation each for processes on
+//! one machine and for Kubernetes.
+
+use std::time::Duration;
+
+pub use futures_util::future::BoxFuture;
+use reveille_core::{
+    activity::Activity,
+    api::{AppStatus, SleepRequest},
+    app::AppId,
+    decide::Report,
+};
+
+/// Every activator: what they saw, and the switch to hold an app's requests on all of them.
+pub trait Fleet: Send + Sync {
+    /// What each live activator last said about the app; one that said nothing is [`Report::Silent`].
+    fn reports<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Vec<Report>>;
+
+    /// Shuts the app's gate on every activator for at most `lease`, and returns what each one counted as of
+    /// that instant. Shutting again with the same epoch renews the lease.
+    ///
+    /// # Errors
+    /// If any activator did not answer: the others may have shut, so the caller opens.
+    fn shut<'a>(
+        &'a self,
+        app: &'a AppId,
+        epoch: u64,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Activity>, FleetError>>;
+
+    /// Ends the lease of that epoch on every activator.
+    fn open<'a>(&'a self, app: &'a AppId, epoch: u64) -> BoxFuture<'a, ()>;
+}
+
+/// An activator did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("activator {activator} did not answer: {reason}")]
+pub struct FleetError {
+    /// Which one.
+    pub activator: String,
+    /// What is known of why.
+    pub reason: String,
+}
+
+/// The replicas of apps.
+pub trait Workloads: Send + Sync {
+    /// Names the state that a later [`set_zero`](Self::set_zero) depends on: any change of the app's
+    /// replicas changes it.
+    fn version<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Option<u64>>;
+
+    /// Sets the app's replicas to 0 if nothing changed since `version`. Returns once that is committed; the
+    /// replicas may still be stopping.
+    ///
+    /// # Errors
+    /// [`CommitError::Conflict`] if something changed: nothing was done.
+    fn set_zero<'a>(&'a self, app: &'a AppId, version: u64) -> BoxFuture<'a, Result<(), CommitError>>;
+}
+
+/// Replicas were not set to 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// Something changed since it was observed; nothing was done.
+    #[error("the app's replicas changed meanwhile")]
+    Conflict,
+    /// The app is no longer there.
+    #[error("the app is gone")]
+    Gone,
+}
+
+/// Who receives an app's traffic.
+pub trait Traffic: Send + Sync {
+    /// Leads the app's traffic to the activators, and returns when it has taken effect everywhere.
+    fn to_activators<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, ()>;
+
+    /// Lets the app's traffic go to the app directly, where its mode allows that.
+    fn to_app<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, ()>;
+}
+
+/// What the admin port can see and do.
+pub trait Apps: Send + Sync {
+    /// Every app, sorted by namespace and name.
+    fn list(&self) -> BoxFuture<'_, Vec<AppStatus>>;
+
+    /// One app.
+    fn get<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Option<AppStatus>>;
+
+    /// Starts a wake, or joins the one in progress. Returns at once with where it stands.
+    ///
+    /// # Errors
+    /// A [`Refusal`].
+    fn wake<'a>(&'a self, app: &'a AppId, trigger: String) -> BoxFuture<'a, Result<AppStatus, Refusal>>;
+
+    /// Puts the app to sleep by hand: skips the TTL, waits up to 10 s for work in flight. Returns when its
+    /// replicas are committed to 0.
+    ///
+    /// # Errors
+    /// A [`Refusal`].
+    fn sleep<'a>(&'a self, app: &'a AppId, request: SleepRequest) -> BoxFuture<'a, Result<AppStatus, Refusal>>;
+
+    /// Whether the process serves: false before it is up and while it drains.
+    fn is_ready(&self) -> bool;
+}
+
+/// Why a call by hand was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such app.
+    #[error("there is no app {0}; `reveille status` lists them")]
+    UnknownApp(AppId),
+    /// Work is in flight and did not end in time.
+    #[error("{app} is in use: {in_service} requests did not end within {waited_s} s; try again later")]
+    InUse {
+        /// Which app.
+        app: AppId,
+        /// Requests that its endpoints are serving.
+        in_service: u64,
+        /// How long it was waited for, in seconds.
+        waited_s: u64,
+    },
+    /// The app is in a phase in which this cannot be done.
+    #[error("{app} is {phase}; wait until it is awake or asleep, then try again")]
+    WrongPhase {
+        /// Which app.
+        app: AppId,
+        /// Where it stands.
+        phase: reveille_core::phase::Phase,
+    },
+    /// Its last wake failed and another attempt would be pointless so soon.
+    #[error("{app} could not be woken: {reason}; the next attempt is possible in {retry_in_s} s")]
+    Blocked {
+        /// Which app.
+        app: AppId,
+        /// Why the last wake failed.
+        reason: String,
+        /// When another attempt may be made, in seconds from now.
+        retry_in_s: u64,
+    },
+    /// Reveille is stopping.
+    #[error("Reveille is stopping")]
+    Stopping,
+}
