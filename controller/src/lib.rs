@@ -7,4 +7,5 @@
 //! | [`local`] | the world as processes on one machine |
 //! | [`api`] | the admin port |
 
+pub mod local;
 pub mod traits;

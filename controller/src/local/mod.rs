@@ -1,0 +1,3 @@
+//! The world as processes on one machine.
+
+pub mod config;
