@@ -1,0 +1,141 @@
+//! Applies the directory's changes: makes and removes apps, opens and closes their ports, starts probers.
+//!
+//! It is the only writer of the table of apps and of what the workers listen on, so nothing here is locked
+//! for longer than one insertion. A change costs what it touches, however many other apps there are.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+
+use reveille_core::{
+    app::AppId,
+    directory::{AppEntry, Change},
+};
+use tokio::sync::watch;
+
+use crate::{
+    app::App,
+    bind, prober,
+    server::{BindError, Shared},
+    worker::{Command, Target, WorkerHandle},
+};
+
+/// See the [module](self).
+pub(crate) struct Registry {
+    shared: Arc<Shared>,
+    workers: Arc<[WorkerHandle]>,
+    /// Who listens where.
+    ports: HashMap<SocketAddr, AppId>,
+    /// Which host belongs to whom.
+    hosts: HashMap<String, AppId>,
+    bind_errors: watch::Sender<Vec<BindError>>,
+}
+
+impl Registry {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        workers: Arc<[WorkerHandle]>,
+    ) -> (Self, watch::Receiver<Vec<BindError>>) {
+        let (bind_errors, errors) = watch::channel(Vec::new());
+        (Self { shared, workers, ports: HashMap::new(), hosts: HashMap::new(), bind_errors }, errors)
+    }
+
+    pub(crate) fn apply(&mut self, change: Change) {
+        match change {
+            Change::App(entry) => self.upsert(&entry),
+            Change::Gone(id) => self.remove(&id),
+        }
+    }
+
+    fn upsert(&mut self, entry: &Arc<AppEntry>) {
+        let known = self.shared.app(&entry.id);
+        let app = known.unwrap_or_else(|| {
+            let app = App::new(entry.clone(), self.shared.clone());
+            self.shared.apps().insert(entry.id.clone(), app.clone());
+            self.tell(|| Command::App(app.clone()));
+            app
+        });
+        let applied = app.apply(entry.clone());
+        if applied.retired {
+            self.tell(|| Command::Refresh(entry.id.clone()));
+        }
+        for endpoint in applied.to_probe {
+            prober::start(app.clone(), endpoint);
+        }
+        self.update_ports(&app, entry);
+        self.update_hosts(entry);
+    }
+
+    fn remove(&mut self, id: &AppId) {
+        let Some(app) = self.shared.apps().remove(id) else { return };
+        self.close_ports(id, |_| false);
+        self.drop_hosts(id, |_| false);
+        app.remove();
+        self.tell(|| Command::Remove(id.clone()));
+        self.shared.metrics.forget(id);
+    }
+
+    fn update_ports(&mut self, app: &Arc<App>, entry: &AppEntry) {
+        self.close_ports(&entry.id, |address| entry.ports.iter().any(|port| port.listen == address));
+        for port in entry.ports.iter() {
+            if self.ports.get(&port.listen) != Some(&entry.id) {
+                self.open_port(app, port.listen);
+            }
+        }
+    }
+
+    fn open_port(&mut self, app: &Arc<App>, address: SocketAddr) {
+        if self.ports.remove(&address).is_some() {
+            // It goes from one app to another in the same reload; the old one's change is still to come.
+            self.tell(|| Command::Unlisten(address));
+        }
+        self.bind_errors.send_modify(|errors| errors.retain(|error| error.listen != address));
+        match bind::bind_each(address, self.workers.len()) {
+            Ok(listeners) => {
+                for (worker, listener) in self.workers.iter().zip(listeners) {
+                    let target = Target::App { app: app.id.clone(), port: address };
+                    worker.send(Command::Listen { address, listener, target });
+                }
+                self.ports.insert(address, app.id.clone());
+            }
+            Err(error) => {
+                tracing::error!(app = %app.id, listen = %address, %error, "the port cannot be opened; clients cannot reach the app there");
+                let error = BindError { app: app.id.clone(), listen: address, reason: error.to_string() };
+                self.bind_errors.send_modify(|errors| errors.push(error));
+            }
+        }
+    }
+
+    fn close_ports(&mut self, id: &AppId, keep: impl Fn(SocketAddr) -> bool) {
+        self.bind_errors.send_modify(|errors| errors.retain(|error| error.app != *id || keep(error.listen)));
+        let closed: Vec<_> =
+            self.ports.iter().filter(|(at, owner)| *owner == id && !keep(**at)).map(|(at, _)| *at).collect();
+        for address in closed {
+            self.ports.remove(&address);
+            self.tell(|| Command::Unlisten(address));
+        }
+    }
+
+    fn update_hosts(&mut self, entry: &AppEntry) {
+        self.drop_hosts(&entry.id, |host| entry.hosts.iter().any(|own| own == host));
+        for host in entry.hosts.iter() {
+            if self.hosts.get(host) != Some(&entry.id) {
+                self.hosts.insert(host.clone(), entry.id.clone());
+                self.tell(|| Command::Host { host: host.clone(), app: Some(entry.id.clone()) });
+            }
+        }
+    }
+
+    fn drop_hosts(&mut self, id: &AppId, keep: impl Fn(&str) -> bool) {
+        let dropped: Vec<_> =
+            self.hosts.iter().filter(|(h, owner)| *owner == id && !keep(h)).map(|(h, _)| h.clone()).collect();
+        for host in dropped {
+            self.hosts.remove(&host);
+            self.tell(|| Command::Host { host: host.clone(), app: None });
+        }
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        for worker in self.workers.iter() {
+            worker.send(command());
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What hyper lets through and RFC 9112 does not: checked here and answered with 400, never forwarded, as an
+//! app might read such a request differently than we do.
+//!
+//! hyper itself refuses malformed and differing lengths, folded lines, bare CR and NUL (400) and heads that
+//! are too long or have too many fields (431).
+
+use std::net::Ipv6Addr;
+
+use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
+
+use crate::error::{Error, Kind};
+
+/// Checks a request's head.
+///
+/// # Errors
+/// What is wrong, with the clause that says so.
+pub(super) fn check<B>(request: &Request<B>) -> Result<(), Error> {
+    if request.method() == Method::CONNECT {
+        let detail = "CONNECT asks for a tunnel, which an HTTP port does not give; call the app directly";
+        return Err(Error::new(Kind::MethodNotSupported, detail));
+    }
+    check_host(request).map_err(bad)?;
+    check_transfer_coding(request.headers(), request.version()).map_err(bad)
+}
+
+fn bad(what: &'static str) -> Error {
+    Error::new(Kind::BadRequest, what)
+}
+
+fn check_host<B>(request: &Request<B>) -> Result<(), &'static str> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host,
+        (Some(_), Some(_)) => return Err("the request has more than one Host (RFC 9112, 3.2)"),
+        (None, _) if request.version() == Version::HTTP_11 => {
+            return Err("the request has no Host, which HTTP/1.1 asks for (RFC 9112, 3.2)");
+        }
+        (None, _) => return Ok(()),
+    };
+    if !is_valid_host(host.as_bytes()) {
+        return Err("the request's Host is not a host with an optional port (RFC 9110, 7.2)");
+    }
+    match request.uri().authority() {
+        Some(authority) if !authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) => {
+            Err("the request's Host differs from its target (RFC 9112, 3.2.2)")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `uri-host [ ":" port ]` of RFC 3986; empty is valid for a target without an authority.
+fn is_valid_host(host: &[u8]) -> bool {
+    let (name, port) = if host.first() == Some(&b'[') {
+        let Some(end) = host.iter().position(|b| *b == b']') else { return false };
+        let literal = std::str::from_utf8(&host[1..end]).ok();
+        if literal.and_then(|text| text.parse::<Ipv6Addr>().ok()).is_none() {
+            return false;
+        }
+        match &host[end + 1..] {
+            [] => return true,
+            [b':', port @ ..] => (&b""[..], port),
+            _ => return false,
+        }
+    } else {
+        match host.iter().position(|b| *b == b':') {
+            None => (host, &b""[..]),
+            Some(colon) => (&host[..colon], &host[colon + 1..]),
+        }
+    };
+    let is_name = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(b);
+    let digits = std::str::from_utf8(port).unwrap_or("x");
+    name.iter().all(is_name)
+        && (digits.is_empty()
+            || digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u16>().is_ok())
+}
+
+fn check_transfer_coding(headers: &HeaderMap, version: Version) -> Result<(), &'static str> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next().map(HeaderValue::as_bytes), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(_), None) if version != Version::HTTP_11 => {
+            Err("the request has a transfer coding, which its version of HTTP does not know (RFC 9112, 6.1)")
+        }
+        (Some(only), None) if only.eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err("the request's transfer coding is not chunked and nothing else (RFC 9112, 6.1)"),
+    }
+}
+
+/// The host by which the gateway knows an app: in lower case, without port and final dot. `None` if the
+/// request names none.
+pub(super) fn gateway_host<B>(request: &Request<B>) -> Option<String> {
+    let host = match request.uri().authority() {
+        Some(authority) => authority.as_str(),
+        None => request.headers().get(header::HOST)?.to_str().ok()?,
+    };
+    let name = if host.starts_with('[') {
+        &host[..=host.find(']')?]
+    } else {
+        host.split(':').next().unwrap_or_default()
+    };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    (!name.is_empty()).then(|| name.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn request(uri: &str, headers: &[(&str, &str)], version: Version) -> Request<()> {
+        let mut builder = Request::builder().uri(uri).version(version);
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        builder.body(()).unwrap()
+    }
+
+    #[test]
+    fn hosts() {
+        let verdict = |uri, headers: &[_]| check(&request(uri, headers, Version::HTTP_11)).is_ok();
+        for host in ["a", "a.b:80", "127.0.0.1:8080", "[::1]", "[::1]:80", "", "a:", "A_b", "xn--bcher-kva.example"] {
+            assert!(verdict("/", &[("host", host)]), "{host}");
+        }
+        for host in ["a b", "a/b", "a@b", "a:b", "a:99999", "[::1", "[x]", "[::1]x", "a:80:90", "a#", "a?b", "ä"] {
+            assert!(!verdict("/", &[("host", host)]), "{host}");
+        }
+        assert!(!verdict("/", &[]), "none");
+        assert!(!verdict("/", &[("host", "a"), ("host", "a")]), "two");
+        assert!(verdict("http://a/x", &[("host", "A")]));
+        assert!(!verdict("http://a/x", &[("host", "b")]), "differs from the target");
+        assert!(check(&request("/", &[], Version::HTTP_10)).is_ok(), "HTTP/1.0 needs none");
+    }
+
+    #[test]
+    fn transfer_codings() {
+        let verdict = |headers: &[(&str, &str)], version| {
+            let mut all = vec![("host", "a")];
+            all.extend(headers);
+            check(&request("/", &all, version)).is_ok()
+        };
+        assert!(verdict(&[("transfer-encoding", "chunked")], Version::HTTP_11));
+        assert!(verdict(&[("transfer-encoding", "Chunked")], Version::HTTP_11));
+        for coding in ["gzip, chunked", "identity", "chunked, chunked", "", "xchunked"] {
+            assert!(!verdict(&[("transfer-encoding", coding)], Version::HTTP_11), "{coding}");
+        }
+        let twice = [("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")];
+        assert!(!verdict(&twice, Version::HTTP_11));
+        assert!(!verdict(&[("transfer-encoding", "chunked")], Version::HTTP_10));
+    }
+
+    #[test]
+    fn gateway_hosts_are_normalised() {
+        let host = |host| gateway_host(&request("/", &[("host", host)], Version::HTTP_11));
+        assert_eq!(host("Web.LocalHost:8080").as_deref(), Some("web.localhost"));
+        assert_eq!(host("web.localhost.").as_deref(), Some("web.localhost"));
+        assert_eq!(host("[::1]:80").as_deref(), Some("[::1]"));
+        assert_eq!(host(""), None);
+        let absolute = request("http://Other/x", &[("host", "other")], Version::HTTP_11);
+        assert_eq!(gateway_host(&absolute).as_deref(), Some("other"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_host_panics(host in prop::collection::vec(any::<u8>(), 0..40)) {
+            let _ = is_valid_host(&host);
+            if let Ok(value) = HeaderValue::from_bytes(&host) {
+                let mut request = request("/", &[], Version::HTTP_11);
+                request.headers_mut().insert(header::HOST, value);
+                let _ = check(&request);
+                let _ = gateway_host(&request);
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A request as it is counted: in flight from its head to the end of its response body, whatever ends it.
+//!
+//! The guard moves from the request's future into its response's body; dropping it counts the request out,
+//! and writes its line in the access log.
+
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use http::{HeaderValue, StatusCode};
+use reveille_core::gate::{Kind, Word};
+
+use crate::worker::{Connection, WorkerApp};
+
+/// See the [module](self).
+pub(crate) struct InFlight {
+    app: Rc<WorkerApp>,
+    connection: Rc<Connection>,
+    kind: Kind,
+    started: Instant,
+    held: Duration,
+    status: Option<StatusCode>,
+    log: Option<Box<Line>>,
+}
+
+/// What only the access log needs to know.
+struct Line {
+    method: http::Method,
+    path: String,
+    id: HeaderValue,
+    trace: Option<HeaderValue>,
+    /// Places in the order of arrival at the hold and of admission from it.
+    ticket: Option<u64>,
+    admitted: Option<u64>,
+    answered: Option<Duration>,
+}
+
+impl InFlight {
+    /// Counts a request in and reads the gate.
+    pub(super) fn enter(app: &Rc<WorkerApp>, connection: &Rc<Connection>, kind: Kind) -> (Self, Word) {
+        let word = app.app.gate.enter(app.worker, kind);
+        let guard = Self {
+            app: app.clone(),
+            connection: connection.clone(),
+            kind,
+            started: Instant::now(),
+            held: Duration::ZERO,
+            status: None,
+            log: None,
+        };
+        (guard, word)
+    }
+
+    /// Notes what the access log will say.
+    pub(super) fn log<B>(&mut self, request: &http::Request<B>, id: &HeaderValue) {
+        self.log = Some(Box::new(Line {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            id: id.clone(),
+            trace: request.headers().get("traceparent").cloned(),
+            ticket: None,
+            admitted: None,
+            answered: None,
+        }));
+    }
+
+    /// Notes that the request was held for so long.
+    pub(super) fn held(&mut self, time: Duration, ticket: u64, admitted: Option<u64>) {
+        self.held += time;
+        if let Some(line) = &mut self.log {
+            line.ticket = Some(ticket);
+            line.admitted = admitted;
+        }
+    }
+
+    /// How long it was held in all.
+    pub(super) fn held_for(&self) -> Duration {
+        self.held
+    }
+
+    /// When its head was complete.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Notes the status that the client gets.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        if let Some(line) = &mut self.log {
+            line.answered = Some(self.started.elapsed());
+        }
+    }
+
+    /// The worker's tick.
+    pub(super) fn tick(&self) -> u32 {
+        self.connection.worker.tick.get()
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.started);
+        self.app.app.gate.leave(self.app.worker, self.kind, now);
+        self.app.app.stats.ended(self.app.worker, self.status, took);
+        self.connection.state.on_response_end(self.connection.worker.tick.get());
+        let Some(line) = self.log.take() else { return };
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let millis = |time: Duration| time.as_secs_f64() * 1_000.0;
+        tracing::info!(
+            target: "reveille::access",
+            app = %self.app.app.id,
+            method = %line.method,
+            path = line.path,
+            status = self.status.map_or(0, |status| status.as_u16()),
+            duration_ms = millis(took),
+            hold_ms = millis(self.held),
+            upstream_ms = line.answered.map(|at| millis(at.saturating_sub(self.held))),
+            hold_ticket = line.ticket,
+            admitted = line.admitted,
+            request_id = text(&line.id),
+            traceparent = line.trace.as_ref().map(text),
+            "request"
+        );
+    }
+}

@@ -1,0 +1,296 @@
+//! A client's connection: who it is, where it stands, and what ends it.
+//!
+//! hyper has one timer that covers both a slow head and an idle keep-alive connection; they need different
+//! limits, so the connection notes for itself when it waits for what, in ticks of the worker's clock.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    os::fd::{AsRawFd, BorrowedFd, RawFd},
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, Waker},
+};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use pin_project::pin_project;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use super::{Target, Worker, WorkerApp, hangup::Watch, ticker::ticks};
+use crate::{
+    config::ClientTimeouts,
+    request::{self, Forwarded},
+    server::Shared,
+};
+
+/// A head may have this many bytes; longer ones get 431.
+const MAX_HEAD: usize = 64 << 10;
+
+/// Whom the requests of a port are for, as the worker's own.
+pub(crate) enum Serve {
+    App { app: Rc<WorkerApp>, port: SocketAddr },
+    Gateway,
+}
+
+impl Serve {
+    pub(super) fn new(worker: &Worker, target: &Target) -> Option<Self> {
+        Some(match target {
+            Target::App { app, port } => Self::App { app: worker.app(app)?, port: *port },
+            Target::Gateway => Self::Gateway,
+        })
+    }
+}
+
+/// What a client's connection waits for, since which tick.
+#[derive(Clone, Copy, Debug)]
+enum Waits {
+    /// The first byte after accept.
+    FirstByte(u32),
+    /// The rest of a head.
+    Head(u32),
+    /// The next request.
+    NextRequest(u32),
+    /// Nothing: a request is being served.
+    Busy,
+}
+
+/// What was decided about a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    GoOn,
+    CloseWhenIdle,
+    CloseNow,
+}
+
+/// What can be known and decided about a connection from outside of its task.
+pub(crate) struct State {
+    waits: Cell<Waits>,
+    /// Bytes came while a request was being served: part of the next head may be among them.
+    read_ahead: Cell<bool>,
+    verdict: Cell<Verdict>,
+    task: RefCell<Option<Waker>>,
+}
+
+impl State {
+    fn new(tick: u32) -> Self {
+        Self {
+            waits: Cell::new(Waits::FirstByte(tick)),
+            read_ahead: Cell::new(false),
+            verdict: Cell::new(Verdict::GoOn),
+            task: RefCell::new(None),
+        }
+    }
+
+    fn on_bytes(&self, tick: u32) {
+        match self.waits.get() {
+            Waits::FirstByte(_) | Waits::NextRequest(_) => self.waits.set(Waits::Head(tick)),
+            Waits::Busy => self.read_ahead.set(true),
+            Waits::Head(_) => {}
+        }
+    }
+
+    /// A request's head is complete. `has_body`: further bytes belong to it.
+    pub(crate) fn on_request(&self) {
+        self.waits.set(Waits::Busy);
+        self.read_ahead.set(false);
+    }
+
+    /// The request's body has ended: further bytes belong to the next request.
+    pub(crate) fn on_body_end(&self) {
+        self.read_ahead.set(false);
+    }
+
+    /// The response has ended.
+    pub(crate) fn on_response_end(&self, tick: u32) {
+        let next = if self.read_ahead.get() { Waits::Head(tick) } else { Waits::NextRequest(tick) };
+        self.waits.set(next);
+    }
+
+    pub(super) fn check_time(&self, now: u32, limits: &ClientTimeouts) {
+        let (since, limit) = match self.waits.get() {
+            Waits::Busy => return,
+            Waits::FirstByte(since) => (since, limits.first_byte),
+            Waits::Head(since) => (since, limits.head),
+            Waits::NextRequest(since) => (since, limits.keep_alive),
+        };
+        // A tick may be nearly over when something begins in it.
+        if now.wrapping_sub(since) > ticks(limit) {
+            self.close_now();
+        }
+    }
+
+    /// Closes after the request in progress, at once if there is none.
+    pub(super) fn close_when_idle(&self) {
+        self.decide(Verdict::CloseWhenIdle);
+    }
+
+    /// Closes at once.
+    pub(super) fn close_now(&self) {
+        self.decide(Verdict::CloseNow);
+    }
+
+    fn decide(&self, verdict: Verdict) {
+        self.verdict.set(verdict);
+        if let Some(task) = self.task.borrow_mut().take() {
+            task.wake();
+        }
+    }
+}
+
+/// A client's connection, as its requests see it.
+pub(crate) struct Connection {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) serve: Rc<Serve>,
+    pub(crate) state: Rc<State>,
+    socket: RawFd,
+    /// What is told to apps about the client.
+    pub(crate) forwarded: RefCell<Forwarded>,
+}
+
+/// Counts a connection while it lives.
+struct Counted(Arc<Shared>);
+
+impl Counted {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.connections.fetch_add(1, Ordering::AcqRel);
+        Self(shared.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Connection {
+    /// Watches for the client's leaving, for as long as a request of this connection is held.
+    pub(crate) fn watch(&self) -> io::Result<Watch> {
+        // SAFETY: the request that asks is part of the connection's own task, which owns the socket.
+        #[allow(unsafe_code, reason = "hyper owns the socket and lends nothing")]
+        let socket = unsafe { BorrowedFd::borrow_raw(self.socket) };
+        self.worker.hangups.watch(socket)
+    }
+
+    /// Serves a connection until it ends. It is counted from the call on, not from the first poll.
+    pub(super) fn run(
+        worker: Rc<Worker>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        serve: Rc<Serve>,
+    ) -> impl Future<Output = ()> {
+        let counted = Counted::new(&worker.shared);
+        async move {
+            let _counted = counted;
+            Self::serve(worker, stream, peer, serve).await;
+        }
+    }
+
+    async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, serve: Rc<Serve>) {
+        let state = Rc::new(State::new(worker.tick.get()));
+        let key = worker.connections.borrow_mut().insert(state.clone());
+        let connection = Rc::new(Self {
+            socket: stream.as_raw_fd(),
+            forwarded: RefCell::new(Forwarded::new(peer.ip(), &worker.shared.config.trusted_proxies)),
+            worker: worker.clone(),
+            serve,
+            state: state.clone(),
+        });
+        let io = TokioIo::new(ClientStream { stream, state: state.clone(), worker: worker.clone() });
+        let service = service_fn(move |request| request::serve(connection.clone(), request));
+        let served = http1::Builder::new()
+            .max_header_size(MAX_HEAD)
+            .half_close(false)
+            .serve_connection(io, service);
+        drive(served, &state).await;
+        worker.connections.borrow_mut().remove(key);
+    }
+}
+
+/// Polls the connection, and carries out what was decided about it.
+async fn drive<S, B>(connection: http1::Connection<TokioIo<ClientStream>, S>, state: &State)
+where
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: hyper::body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut connection = pin!(connection);
+    let mut closing = false;
+    poll_fn(|cx: &mut Context<'_>| {
+        match state.verdict.get() {
+            Verdict::GoOn => {}
+            Verdict::CloseNow => return Poll::Ready(()),
+            Verdict::CloseWhenIdle => {
+                if !closing {
+                    closing = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+        let polled = connection.as_mut().poll(cx);
+        if polled.is_pending() {
+            let mut task = state.task.borrow_mut();
+            if !task.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                *task = Some(cx.waker().clone());
+            }
+        }
+        // Why it ended is the client's business, or was told to it already.
+        polled.map(drop)
+    })
+    .await;
+}
+
+/// The client's socket; notes when bytes come.
+#[pin_project]
+pub(crate) struct ClientStream {
+    #[pin]
+    stream: TcpStream,
+    state: Rc<State>,
+    worker: Rc<Worker>,
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.project();
+        let before = buf.filled().len();
+        let polled = this.stream.poll_read(cx, buf);
+        if buf.filled().len() > before {
+            this.state.on_bytes(this.worker.tick.get());
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.project().stream.poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.project().stream.poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().stream.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().stream.poll_shutdown(cx)
+    }
+}

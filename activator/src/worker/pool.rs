@@ -1,0 +1,140 @@
+//! A worker's idle connections to the endpoints of one app.
+//!
+//! A connection is idle here for less time than servers commonly allow (gunicorn 2 s, Node.js and uvicorn
+//! 5 s, nginx 75 s), as a request sent on one that the app is just closing may be lost. The newest is used
+//! first, so that the surplus ages.
+
+use std::{
+    cell::RefCell,
+    net::SocketAddr,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+    rc::{Rc, Weak},
+};
+
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+
+use super::ticker;
+use crate::{prober, request::body::RequestBody};
+
+/// Idle connections are closed after this: see the [module](self).
+const IDLE: std::time::Duration = std::time::Duration::from_millis(1_500);
+/// Idle connections kept for each endpoint.
+const KEEP: usize = 512;
+
+/// A connection to an endpoint that can take a request.
+pub(crate) struct Pooled {
+    pub(crate) sender: SendRequest<RequestBody>,
+    /// Whether it has carried a request before.
+    pub(crate) reused: bool,
+    key: Key,
+    socket: RawFd,
+    since: u32,
+}
+
+/// To whom a connection leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key {
+    generation: u64,
+    address: SocketAddr,
+}
+
+/// See the [module](self).
+pub(crate) struct Pool {
+    idle: RefCell<Vec<Pooled>>,
+}
+
+/// A connection in use; [`Lease::give_back`] makes it idle again, dropping it closes it.
+pub(crate) struct Lease {
+    pooled: Pooled,
+    pool: Weak<Pool>,
+}
+
+impl Pool {
+    pub(super) fn new() -> Self {
+        Self { idle: RefCell::default() }
+    }
+
+    /// An idle connection that is ready, if there is one.
+    pub(crate) fn take(&self, generation: u64, address: SocketAddr) -> Option<Pooled> {
+        let key = Key { generation, address };
+        let mut idle = self.idle.borrow_mut();
+        let mut at = idle.len();
+        while at > 0 {
+            at -= 1;
+            if idle[at].key != key {
+                continue;
+            }
+            if idle[at].sender.is_closed() {
+                idle.swap_remove(at);
+            } else if idle[at].sender.is_ready() {
+                return Some(idle.swap_remove(at));
+            }
+        }
+        None
+    }
+
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// If the endpoint does not take it.
+    pub(crate) async fn connect(generation: u64, address: SocketAddr) -> std::io::Result<Pooled> {
+        let stream = prober::connect(address).await?;
+        let socket = stream.as_fd().as_raw_fd();
+        let (sender, connection) =
+            http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
+        tokio::task::spawn_local(async move {
+            // Whoever waits for the answer is told by hyper; there is nobody else to tell.
+            drop(connection.await);
+        });
+        Ok(Pooled { sender, reused: false, key: Key { generation, address }, socket, since: 0 })
+    }
+
+    /// Keeps the connections for which `keep` says so of their endpoint's generation.
+    pub(super) fn retain(&self, keep: impl Fn(u64) -> bool) {
+        self.idle.borrow_mut().retain(|pooled| keep(pooled.key.generation));
+    }
+
+    pub(super) fn drop_idle(&self, now: u32) {
+        let limit = ticker::ticks(IDLE);
+        self.idle
+            .borrow_mut()
+            .retain(|pooled| now.wrapping_sub(pooled.since) < limit && !pooled.sender.is_closed());
+    }
+}
+
+impl Pooled {
+    /// Whether the peer has closed the connection or sent something unasked, seen in the socket itself:
+    /// hyper may not have been told yet.
+    pub(crate) fn is_stale(&self) -> bool {
+        if self.sender.is_closed() {
+            return true;
+        }
+        // SAFETY: hyper's connection task owns the socket and runs on this thread only; it is not closed, as
+        // was just asked, so the descriptor is open for the length of this call.
+        #[allow(unsafe_code, reason = "hyper owns the socket and lends nothing")]
+        let socket = unsafe { BorrowedFd::borrow_raw(self.socket) };
+        let mut byte = [0u8; 1];
+        let flags = nix::sys::socket::MsgFlags::MSG_PEEK | nix::sys::socket::MsgFlags::MSG_DONTWAIT;
+        let peeked = nix::sys::socket::recv(socket.as_raw_fd(), &mut byte, flags);
+        peeked != Err(nix::errno::Errno::EAGAIN)
+    }
+
+    /// Lends it to one request.
+    pub(crate) fn lease(self, pool: &Rc<Pool>) -> Lease {
+        Lease { pooled: self, pool: Rc::downgrade(pool) }
+    }
+}
+
+impl Lease {
+    /// Makes the connection idle again, as of tick `now`, unless it is closed.
+    pub(crate) fn give_back(mut self, now: u32) {
+        let Some(pool) = self.pool.upgrade() else { return };
+        if self.pooled.sender.is_closed() || pool.idle.borrow().len() >= KEEP {
+            return;
+        }
+        self.pooled.reused = true;
+        self.pooled.since = now;
+        pool.idle.borrow_mut().push(self.pooled);
+    }
+}
