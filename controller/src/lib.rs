@@ -4,8 +4,19 @@
 //! |---|---|
 //! | [`traits`] | the narrow traits by which it meets the world |
 //! | [`sleep`] | the sleep protocol: announce, shut, check, stop |
+//! | [`idle`] | the idle loop around the pure decision |
+//! | [`store`] | the table of apps: what the data plane is told and the admin port shows |
+//! | [`wakes`] | what is remembered of wakes, and how long they usually take |
+//! | [`metrics`] | the control plane's metrics |
 //! | [`local`] | the world as processes on one machine |
 //! | [`api`] | the admin port |
 
+pub mod api;
+mod clock;
+pub mod idle;
 pub mod local;
+pub mod metrics;
+pub mod sleep;
+pub mod store;
 pub mod traits;
+pub mod wakes;

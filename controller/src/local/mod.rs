@@ -1,3 +1,121 @@
 //! The world as processes on one machine.
+//!
+//! [`Local`] is the control plane of local mode: it supervises every app's process, tells the data plane what
+//! it has to know, puts idle apps to sleep, and answers the admin port.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`config`] | one app as it is configured |
+//! | `table` | all apps: adding, changing and removing them, and the sleep protocol's view of them |
+//! | `supervisor` | one app: its process, its wakes, its end |
+//! | `admin` | what the admin port can see and do |
+//! | [`process`], [`guardian`] | running a process that never outlives Reveille |
+//! | [`upstream`] | free ports |
 
+mod admin;
 pub mod config;
+pub mod guardian;
+mod output;
+pub mod process;
+mod procfs;
+mod supervisor;
+mod table;
+#[cfg(test)]
+mod tests;
+pub mod upstream;
+
+use std::{path::PathBuf, sync::Arc};
+
+use prometheus::Registry;
+use reveille_core::{app::AppId, directory::Change};
+use tokio::sync::mpsc;
+
+use self::{
+    config::LocalApp,
+    supervisor::{Caller, Guarded, Message, Runner},
+    table::Table,
+};
+use crate::{
+    metrics::Metrics,
+    traits::{BoxFuture, CommitError, Fleet, Workloads},
+};
+
+/// What [`Local::start`] has to know besides the apps.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The program that becomes a guardian when its first argument is [`guardian::SUBCOMMAND`]:
+    /// `/proc/self/exe`, but for tests.
+    pub guardian_exe: PathBuf,
+}
+
+/// See the [module](self).
+pub struct Local {
+    table: Arc<Table>,
+}
+
+impl Local {
+    /// Takes charge of the apps, all of them asleep. Must be called within a tokio runtime that outlives them.
+    ///
+    /// # Panics
+    /// If the registry holds the control plane's metrics already.
+    pub fn start(apps: Vec<LocalApp>, options: Options, registry: &Registry) -> Arc<Self> {
+        Self::start_with(apps, Guarded { guardian_exe: options.guardian_exe }, registry)
+    }
+
+    fn start_with<R: Runner>(apps: Vec<LocalApp>, runner: R, registry: &Registry) -> Arc<Self> {
+        let metrics = Metrics::register(registry).expect("a registry is given to one control plane only");
+        let table = Table::new(metrics, runner);
+        table.reload(apps);
+        Arc::new(Self { table })
+    }
+
+    /// What the data plane has to know: first the present state of all apps, then each change.
+    pub fn subscribe(&self) -> mpsc::UnboundedReceiver<Change> {
+        self.table.shared.store.subscribe()
+    }
+
+    /// The data plane needs the app. Idempotent, and never blocks. Ignored while the app is in the pause after
+    /// a failure, and while requests do not wake it.
+    pub fn wake(&self, app: &AppId, trigger: String) {
+        self.table.tell(app, Message::Wake { trigger, caller: Caller::Request, reply: None });
+    }
+
+    /// The activator's own probe of that endpoint succeeded. Never blocks.
+    pub fn usable(&self, app: &AppId, generation: u64) {
+        self.table.tell(app, Message::Usable { generation });
+    }
+
+    /// From now on idle apps are put to sleep, going by what these activators say. Only the first call counts.
+    pub fn attach(&self, fleet: Arc<dyn Fleet>) {
+        self.table.attach(fleet);
+    }
+
+    /// Takes over a whole new configuration. Apps that did not change are not touched. A changed policy, port
+    /// or host applies at once; a changed command, or a port that the running process does not serve, at the
+    /// next wake. A removed app is put to sleep as if by hand and then stopped; an app that takes over one of
+    /// its ports is added when it is gone.
+    pub fn reload(&self, apps: Vec<LocalApp>) {
+        self.table.reload(apps);
+    }
+
+    /// Stops every app: SIGTERM, its grace, SIGKILL. Returns when all are gone; nothing is woken any more.
+    pub async fn shutdown(&self) {
+        self.table.shutdown().await;
+    }
+}
+
+impl Workloads for Local {
+    fn version<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Option<u64>> {
+        self.table.version(app)
+    }
+
+    fn set_zero<'a>(&'a self, app: &'a AppId, version: u64) -> BoxFuture<'a, Result<(), CommitError>> {
+        self.table.set_zero(app, version)
+    }
+}
+
+impl std::fmt::Debug for Local {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Local").finish_non_exhaustive()
+    }
+}

@@ -1,1 +1,36 @@
-//! placeholder
+//! The harness of the end-to-end tests of local mode: starts the real `reveille` with real apps, speaks to
+//! it over raw sockets, and looks at what is left behind.
+//!
+//! It is black-box on purpose: nothing here links the product, so a test sees what a user sees. A broken
+//! harness panics with what was being done; only a client's own socket errors are values, because some
+//! tests expect them.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`product`] | where the programs under test are, built once |
+//! | [`reveille`] | one running Reveille: start, signals, logs, end |
+//! | [`admin`] | its admin port and its metrics |
+//! | [`app`] | apps to declare: the slow server and nginx, with what they logged |
+//! | [`http`] | an HTTP/1.1 client that can send any bytes |
+//! | [`process`] | processes as /proc shows them |
+//! | [`ports`] | ports that no other test has |
+//! | [`wait`] | waiting for conditions, never for time |
+//! | [`scratch`] | folders that vanish with the test |
+//! | [`report`] | what was skipped, and the figures, for the end of a run |
+
+pub mod admin;
+pub mod app;
+pub mod http;
+pub mod ports;
+pub mod process;
+pub mod product;
+pub mod report;
+pub mod reveille;
+pub mod scratch;
+pub mod wait;
+
+pub use admin::Admin;
+pub use app::App;
+pub use http::{Answer, Conn, get};
+pub use reveille::Reveille;
+pub use wait::{pause, until};

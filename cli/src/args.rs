@@ -1,0 +1,321 @@
+//! The command line: every subcommand, its options, and their help.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use reveille_core::{
+    app::{AppId, LOCAL_NAMESPACE, check_name},
+    quantity::{ByteSize, HumanDuration},
+};
+
+/// Let apps sleep while nobody calls them, and wake them on the first request.
+///
+/// Reveille holds a request that arrives for a sleeping app, starts the app, and forwards the request once the
+/// app can answer. After an idle time the app is stopped again.
+#[derive(Debug, Parser)]
+#[command(
+    name = "reveille",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  reveille local                 run the apps of ./reveille.yaml
+  reveille status                see which of them sleep
+  reveille wake web --wait       wake one and watch it start
+
+Exit codes:
+  0  done     1  refused or failed     2  wrong usage     3  no Reveille at --server
+  64 wrong configuration; nothing was started"
+)]
+pub struct Cli {
+    /// Where Reveille's admin port is, for status, wake and sleep
+    #[arg(
+        long,
+        global = true,
+        env = "REVEILLE_SERVER",
+        value_name = "URL",
+        default_value = crate::client::DEFAULT_SERVER,
+        help_heading = "Global options"
+    )]
+    pub server: String,
+
+    /// How to print: for people, or the API's JSON for programs
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Global options")]
+    pub output: OutputFormat,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs: what the admin port answered.
+    Json,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run apps as processes on this machine, each asleep until it is called
+    Local(LocalArgs),
+    /// Check a configuration file and print everything that is wrong with it
+    Check(CheckArgs),
+    /// Show which apps sleep, or everything about one
+    Status(StatusArgs),
+    /// Wake an app before anybody calls it
+    Wake(WakeArgs),
+    /// Put an app to sleep now instead of after its idle time
+    Sleep(SleepArgs),
+}
+
+/// `reveille local`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reveille local
+  reveille local -c demo/reveille.yaml --access-log
+  reveille local --admin 127.0.0.1:9191 --drain 5s
+
+SIGHUP, or a change of the file, reloads it; a file with mistakes changes nothing.
+SIGTERM or Ctrl-C finishes what is in progress; a second one ends at once.
+No app outlives Reveille, even if that is killed.")]
+pub struct LocalArgs {
+    /// The configuration file
+    #[arg(
+        short = 'c',
+        long = "config",
+        env = "REVEILLE_CONFIG",
+        value_name = "FILE",
+        default_value = "reveille.yaml"
+    )]
+    pub file: PathBuf,
+
+    /// Where to serve the admin port; overrides the file's `admin`
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<SocketAddr>,
+
+    /// How long work in progress may take to end after SIGTERM
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub drain: HumanDuration,
+
+    /// How many requests all apps together may hold
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    pub hold_max_requests: u32,
+
+    /// How much memory held requests of all apps together may take
+    #[arg(long, value_name = "SIZE", default_value = "512Mi")]
+    pub hold_max_bytes: ByteSize,
+
+    /// How many threads forward requests [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
+
+    /// Log a line for each request, its time split into hold and upstream
+    #[arg(long)]
+    pub access_log: bool,
+
+    /// How to log; auto is pretty on a terminal, JSON otherwise
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// How `reveille local` logs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `reveille check`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reveille check
+  reveille check -c demo/reveille.yaml
+
+Exit codes:
+  0  the file is right     64  it is not; every mistake is named with its line and a hint")]
+pub struct CheckArgs {
+    /// The configuration file
+    #[arg(
+        short = 'c',
+        long = "config",
+        env = "REVEILLE_CONFIG",
+        value_name = "FILE",
+        default_value = "reveille.yaml"
+    )]
+    pub file: PathBuf,
+}
+
+/// `reveille status`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reveille status
+  reveille status web
+  reveille status web --output json | jq .phase")]
+pub struct StatusArgs {
+    /// One app, NAME or NAMESPACE/NAME: shows its last wake step by step, too
+    #[arg(value_name = "APP")]
+    pub app: Option<AppArg>,
+}
+
+/// `reveille wake`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reveille wake web
+  reveille wake web --wait --timeout 2m && curl localhost:8081
+  reveille wake triton --reason 'demo at noon'
+
+With --wait the exit code is 0 once the app can answer, 1 if its wake failed; its last lines
+of output are then printed.")]
+pub struct WakeArgs {
+    /// The app, NAME or NAMESPACE/NAME
+    #[arg(value_name = "APP")]
+    pub app: AppArg,
+
+    /// Wait until it can answer, and show each step on the way
+    #[arg(long)]
+    pub wait: bool,
+
+    /// How long to wait; the wake goes on afterwards [default: until the wake ends]
+    #[arg(long, value_name = "DURATION", requires = "wait")]
+    pub timeout: Option<HumanDuration>,
+
+    /// Why, for the log and the status
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// `reveille sleep`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reveille sleep web
+  reveille sleep triton --no-wake-on-request --reason 'GPU needed elsewhere'
+
+Work in flight is never cut: it is waited for, at most 10 s; then the call is refused.")]
+pub struct SleepArgs {
+    /// The app, NAME or NAMESPACE/NAME
+    #[arg(value_name = "APP")]
+    pub app: AppArg,
+
+    /// Let requests be refused instead of waking it, until `reveille wake`
+    #[arg(long)]
+    pub no_wake_on_request: bool,
+
+    /// Why, for the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// An app as people name it: `web` for one of local mode, or `namespace/name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppArg(pub AppId);
+
+impl FromStr for AppArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (namespace, name) = text.split_once('/').unwrap_or((LOCAL_NAMESPACE, text));
+        check_name(namespace).map_err(|why| format!("the namespace is wrong: {why}"))?;
+        check_name(name)?;
+        Ok(Self(AppId::new(namespace, name)))
+    }
+}
+
+/// The shortest way to name the app on the command line: the reverse of [`AppArg`].
+pub fn short_name(app: &AppId) -> String {
+    if &*app.namespace == LOCAL_NAMESPACE { app.name.to_string() } else { app.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn apps_are_named_short_or_in_full() {
+        assert_eq!("web".parse(), Ok(AppArg(AppId::local("web"))));
+        assert_eq!("ml/triton".parse(), Ok(AppArg(AppId::new("ml", "triton"))));
+        for app in ["web", "ml/triton"] {
+            assert_eq!(short_name(&app.parse::<AppArg>().unwrap().0), app);
+        }
+        for bad in ["", "Web", "a/b/c", "/web", "web/", "a b"] {
+            assert!(bad.parse::<AppArg>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn local_has_its_defaults_and_options() {
+        let Command::Local(args) = parse("reveille local").unwrap().command else { panic!() };
+        assert_eq!(args.drain.0, Duration::from_secs(30));
+        assert_eq!((args.hold_max_requests, args.hold_max_bytes.0), (50_000, 512 << 20));
+        assert_eq!((args.workers, args.access_log, args.log_format), (None, false, LogFormat::Auto));
+        let line = "reveille local -c x.yaml --admin 127.0.0.1:1 --drain 1m --hold-max-requests 0 \
+                    --hold-max-bytes 1Gi --workers 2 --access-log --log-format json";
+        let Command::Local(args) = parse(line).unwrap().command else { panic!() };
+        assert_eq!(args.file, PathBuf::from("x.yaml"));
+        assert_eq!((args.workers, args.access_log, args.log_format), (Some(2), true, LogFormat::Json));
+    }
+
+    #[test]
+    fn global_options_stand_anywhere() {
+        for line in ["reveille --output json status web", "reveille status web --output json"] {
+            assert_eq!(parse(line).unwrap().output, OutputFormat::Json);
+        }
+    }
+
+    #[test]
+    fn wrong_usage_ends_with_2() {
+        for line in [
+            "reveille",
+            "reveille fly",
+            "reveille wake",
+            "reveille wake Web",
+            "reveille wake web --timeout 5s",
+            "reveille wake web --wait --timeout 5",
+            "reveille local --workers 0",
+            "reveille local --admin here",
+            "reveille status --output yaml",
+        ] {
+            let error = parse(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn help_fits_the_terminal_and_shows_examples() {
+        let mut command = Cli::command();
+        command.build();
+        for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+            let help = sub.render_long_help().to_string();
+            assert!(help.contains("Examples:"), "{help}");
+            assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What can go wrong between the command line and the admin port, and what the user is told.
+
+use reveille_core::api::ProblemBody;
+
+use super::{DEFAULT_SERVER, ServerUrl};
+use crate::exit::{CliError, Exit};
+
+/// Why there is no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// There is no connection, or no answer on it.
+    #[error("cannot reach Reveille at {server}: {reason}")]
+    Unreachable {
+        /// Whom we called.
+        server: ServerUrl,
+        /// What is known of why.
+        reason: String,
+    },
+    /// Something answered, but not as Reveille does.
+    #[error("what answers at {server} is no Reveille, or one of another version: {reason}")]
+    NotReveille {
+        /// Whom we called.
+        server: ServerUrl,
+        /// What is odd about the answer.
+        reason: String,
+    },
+    /// Reveille refused.
+    #[error("{}", .0.detail)]
+    Refused(ProblemBody),
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        let message = error.to_string();
+        match error {
+            ClientError::Unreachable { server, .. } => Self::new(Exit::Unreachable, message).hint(format!(
+                "is `reveille local` running?{} --server or REVEILLE_SERVER say where its admin port is",
+                if server.to_string() == DEFAULT_SERVER { " This is its default address;" } else { "" }
+            )),
+            ClientError::NotReveille { .. } => Self::new(Exit::Unreachable, message)
+                .hint("--server or REVEILLE_SERVER must name the admin port, `admin:` in reveille.yaml"),
+            // The detail of a refusal says what to do.
+            ClientError::Refused(_) => Self::new(Exit::Failed, message),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! `reveille sleep`: puts an app to sleep now, and says what happened.
+
+use reveille_core::{
+    api::{AppStatus, SleepRequest},
+    phase::Phase,
+};
+
+use super::print;
+use crate::{
+    args::{OutputFormat, SleepArgs, short_name},
+    client::Client,
+    exit::CliError,
+    output::Console,
+};
+
+/// Runs the command.
+///
+/// # Errors
+/// What the user is told when it is refused.
+pub async fn run(
+    client: &Client,
+    args: SleepArgs,
+    output: OutputFormat,
+    console: &mut Console,
+) -> Result<(), CliError> {
+    let request = SleepRequest { reason: args.reason, wake_on_request: !args.no_wake_on_request };
+    let answer = client.sleep(&args.app.0, &request).await?;
+    print(console, output, &answer, |console, status| Ok(console.line(&sentence(status))?))
+}
+
+fn sentence(status: &AppStatus) -> String {
+    let name = short_name(&status.id);
+    let what = match status.phase {
+        Phase::Asleep => format!("{name} is asleep"),
+        Phase::FallingAsleep => format!("{name} is falling asleep: it is stopping"),
+        // Somebody called in the very moment.
+        Phase::Waking | Phase::Awake => return format!("{name} was asleep and is {} again", status.phase),
+    };
+    if status.wake_on_request {
+        format!("{what}; the next request wakes it")
+    } else {
+        format!("{what}; requests do not wake it until `reveille wake {name}`")
+    }
+}

@@ -1,0 +1,69 @@
+//! The words of messages: what stands there, what belongs there, and what was probably meant.
+
+use serde::de::{Expected, Unexpected};
+
+/// The longest piece of the file that a message repeats, in characters.
+const MAX_QUOTE: usize = 60;
+
+/// The user's own text, made safe to print: in quotes, escaped, not longer than a line bears.
+pub(super) fn quote(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTE) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}", format!("{}…", &text[..end])),
+    }
+}
+
+/// What of `known` was probably meant by `word`: the same but for case, `-` and `_`, or else a few letters off.
+pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let word = normalize(word);
+    // The bound keeps a mile-long key from costing a comparison of its square.
+    if word.is_empty() || word.len() > 40 {
+        return None;
+    }
+    let allowed = (word.len() / 3).max(1);
+    known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&word, &normalize(candidate)), *candidate))
+        .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.len())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+fn normalize(word: &str) -> String {
+    word.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
+}
+
+/// `did you mean …?`, or what there is to choose from.
+pub(super) fn instead(word: &str, known: &[&str], kind: &str) -> String {
+    match nearest(word, known) {
+        Some(candidate) => format!("did you mean {candidate}?"),
+        None => format!("{kind}: {}", known.join(", ")),
+    }
+}
+
+/// What stands there and what belongs there.
+pub(super) fn mismatch(found: &Unexpected<'_>, expected: &dyn Expected) -> String {
+    let found = match found {
+        Unexpected::Bool(value) => value.to_string(),
+        Unexpected::Unsigned(value) => value.to_string(),
+        Unexpected::Signed(value) => value.to_string(),
+        Unexpected::Float(value) => value.to_string(),
+        Unexpected::Str(text) => quote(text),
+        Unexpected::Unit | Unexpected::Option => "nothing".to_owned(),
+        Unexpected::Seq => "a list".to_owned(),
+        Unexpected::Map => "a mapping".to_owned(),
+        other => other.to_string(),
+    };
+    let expected = expected.to_string();
+    let expected = match expected.as_str() {
+        "a string" => "a text",
+        "a sequence" => "a list, such as [a, b]",
+        "a map" => "a mapping of names to values",
+        "u32" => "a whole number from 0 to 4294967295",
+        text if text.starts_with("struct ") => "a mapping of fields to values",
+        // Types that say what to write rather than what they are.
+        text if text.starts_with("write ") => return format!("found {found}: {text}"),
+        text => text,
+    };
+    format!("found {found}, expected {expected}")
+}

@@ -1,0 +1,28 @@
+//! Where the log goes, and in which form: to stderr, pretty on a terminal, a JSON object a line otherwise.
+//!
+//! `RUST_LOG` chooses what is logged, as `tracing` reads it; the default is `info`. The apps' own output is
+//! logged by the target `reveille::app_output` at `debug`.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::args::LogFormat;
+
+/// Starts logging. Once a process.
+pub(super) fn start(format: LogFormat) {
+    let filter = || EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let pretty = match format {
+        LogFormat::Auto => io::stderr().is_terminal(),
+        LogFormat::Pretty => true,
+        LogFormat::Json => false,
+    };
+    let log = fmt().with_env_filter(filter()).with_writer(io::stderr);
+    // A second start (in tests) keeps the first.
+    let _ = if pretty {
+        let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        log.with_target(false).compact().with_ansi(colours).try_init()
+    } else {
+        log.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+    };
+}

@@ -1,0 +1,206 @@
+//! `reveille local`: both planes in one process, over processes on this machine.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`planes`] | how the planes are joined: each one's traits, implemented by the other |
+//! | [`reload`] | taking over a changed file while serving |
+//! | [`signals`] | what the process is told from outside |
+//! | [`logging`] | where the log goes, and in which form |
+
+mod logging;
+mod planes;
+mod reload;
+mod signals;
+
+use std::{io::{self, Write}, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc};
+
+use reveille_activator::{Activator, config};
+use reveille_controller::{
+    api::{self, AllowedHosts, ApiState},
+    local::{Local, Options},
+};
+use tokio::net::TcpListener;
+
+use self::{
+    planes::{LocalDirectory, LocalFleet, LocalWaker, ServedApps},
+    reload::Reloader,
+    signals::{Signal, Signals},
+};
+use crate::{
+    args::LocalArgs,
+    exit::{CliError, Exit},
+    file::{self, Bind, LocalConfig, Problems},
+};
+
+/// Runs the apps of the file until it is told to stop.
+///
+/// # Errors
+/// If the file is wrong or a port is taken: nothing was started. If the process cannot go on.
+pub fn run(args: &LocalArgs) -> Result<Exit, CliError> {
+    let config = match load(args) {
+        Ok(config) => config,
+        Err(problems) => {
+            // If nobody reads it, the exit code still says it.
+            let _ = writeln!(io::stderr(), "{}", problems.display("nothing was started"));
+            return Ok(Exit::BadConfig);
+        }
+    };
+    logging::start(args.log_format);
+    raise_open_files(&config, args);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(args, config))
+}
+
+/// The file with what the command line overrides, if every address in it is free.
+fn load(args: &LocalArgs) -> Result<LocalConfig, Problems> {
+    let mut config = file::load(&args.file)?;
+    override_admin(&mut config, args.admin);
+    file::check_ports_free(&config)?;
+    Ok(config)
+}
+
+fn override_admin(config: &mut LocalConfig, admin: Option<SocketAddr>) {
+    let Some(admin) = admin else { return };
+    config.binds.retain(|bind| bind.field != "admin");
+    config.binds.push(Bind { field: "--admin".into(), place: None, address: admin });
+    config.admin = admin;
+}
+
+/// One listener for each worker and port, and two sockets for each request: takes what the system allows.
+fn raise_open_files(config: &LocalConfig, args: &LocalArgs) {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    let limit = if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft };
+    let workers = args.workers.map_or_else(|| config::Config::default().workers.get(), usize::from);
+    let listeners = (config.binds.len() * workers) as u64;
+    if listeners * 2 > limit {
+        tracing::warn!(
+            listeners,
+            limit,
+            "the ports alone take half of the limit on open files; raise it (ulimit -n) or use the gateway"
+        );
+    }
+}
+
+async fn serve(args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> {
+    let mut signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
+    let registry = planes::registry();
+    let admin = TcpListener::bind(config.admin).await.map_err(|error| cannot("open the admin port", &error))?;
+    let options = Options { guardian_exe: PathBuf::from("/proc/self/exe") };
+    let local = Local::start(config.apps.clone(), options, &registry);
+    let activator = reveille_activator::build(
+        activator_config(args, &config),
+        Box::new(LocalDirectory::new(local.subscribe())),
+        Arc::new(LocalWaker::new(&local)),
+        &registry,
+    );
+    let activator = Arc::new(activator.await.map_err(|error| cannot("start the activator", &error))?);
+    if let Some(error) = activator.bind_errors().first() {
+        // The addresses were free a moment ago.
+        let message = format!("{}: {} cannot be opened: {}", error.app, error.listen, error.reason);
+        return Err(CliError::new(Exit::BadConfig, message).hint("nothing was started"));
+    }
+    local.attach(Arc::new(LocalFleet::new(activator.clone())));
+    let (stop_admin, admin_stopped) = tokio::sync::oneshot::channel::<()>();
+    let state = ApiState {
+        apps: Arc::new(ServedApps::new(local.clone(), activator.clone())),
+        registry,
+        allowed_hosts: AllowedHosts::new(config.admin, []),
+    };
+    let admin = tokio::spawn(api::serve(admin, api::router(state), async {
+        // A dropped sender is a reason to stop, too.
+        let _ = admin_stopped.await;
+    }));
+    say_hello(&config);
+    let mut reloader = Reloader::new(args, config);
+    let outcome = until_told(&mut signals, &mut reloader, &local, &activator).await;
+    if outcome.is_ok() {
+        stop(&mut signals, &activator, &local).await;
+    }
+    drop(stop_admin);
+    drop(admin.await);
+    outcome
+}
+
+/// Serves until a signal to stop comes.
+async fn until_told(
+    signals: &mut Signals,
+    reloader: &mut Reloader,
+    local: &Local,
+    activator: &Activator,
+) -> Result<Exit, CliError> {
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Stop => return Ok(Exit::Ok),
+                Signal::Reload => reloader.reload(local),
+            },
+            () = reloader.changed() => reloader.reload(local),
+            what = activator.failed() => return Err(CliError::new(Exit::Failed, format!("{what}; Reveille cannot go on"))),
+        }
+    }
+}
+
+/// Ends without losing anything; a second signal ends at once.
+async fn stop(signals: &mut Signals, activator: &Activator, local: &Local) {
+    let gently = async {
+        let (force, forced) = tokio::sync::oneshot::channel::<()>();
+        let mut force = Some(force);
+        let drain = activator.drain(async {
+            let _ = forced.await;
+        });
+        tokio::pin!(drain);
+        let at_once = loop {
+            tokio::select! {
+                () = &mut drain => break force.is_none(),
+                () = signals.stop(), if force.is_some() => drop(force.take()),
+            }
+        };
+        if !at_once {
+            tokio::select! {
+                () = local.shutdown() => {}
+                // What is left is killed by its guardian when this process ends.
+                () = signals.stop() => {}
+            }
+        }
+    };
+    gently.await;
+    tracing::info!("stopped");
+}
+
+fn activator_config(args: &LocalArgs, file: &LocalConfig) -> config::Config {
+    let default = config::Config::default();
+    config::Config {
+        workers: args.workers.and_then(|n| NonZeroUsize::new(n.into())).unwrap_or(default.workers),
+        gateway: file.gateway,
+        trusted_proxies: file.trusted_proxies.clone(),
+        hold: config::HoldLimits {
+            max_requests: args.hold_max_requests.into(),
+            max_bytes: args.hold_max_bytes.0,
+        },
+        drain: config::Drain { grace: args.drain.0, ..default.drain },
+        access_log: args.access_log,
+        ..default
+    }
+}
+
+fn say_hello(config: &LocalConfig) {
+    if !config.admin.ip().is_loopback() {
+        tracing::warn!(
+            admin = %config.admin,
+            "the admin port can be reached from outside and asks for no key: anybody there can wake and stop apps"
+        );
+    }
+    for app in &config.apps {
+        let listen: Vec<_> = app.ports.iter().map(|port| port.listen.to_string()).collect();
+        tracing::info!(app = %app.id, listen = listen.join(", "), "asleep, waiting for a request");
+    }
+    if let Some(gateway) = config.gateway {
+        tracing::info!(listen = %gateway, "the gateway routes by Host");
+    }
+    tracing::info!(admin = %config.admin, apps = config.apps.len(), version = env!("CARGO_PKG_VERSION"), "ready");
+}
+
+fn cannot(what: &str, error: &io::Error) -> CliError {
+    CliError::new(Exit::Failed, format!("cannot {what}: {error}"))
+}

@@ -1,0 +1,153 @@
+//! How the planes are joined. They never import each other: here each one's traits are implemented by the
+//! other, in process.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use reveille_activator::{
+    Activator,
+    traits::{Directory, Waker},
+};
+use reveille_controller::{
+    local::Local,
+    traits::{Apps, BoxFuture, Fleet, FleetError, Refusal},
+};
+use reveille_core::{
+    activity::Activity,
+    api::{AppStatus, SleepRequest},
+    app::AppId,
+    decide::Report,
+    directory::Change,
+};
+use tokio::sync::mpsc;
+
+/// The one activator of local mode, by name.
+const ACTIVATOR: &str = "local";
+
+/// What the control plane says, as it says it.
+pub(super) struct LocalDirectory(mpsc::UnboundedReceiver<Change>);
+
+impl LocalDirectory {
+    pub(super) fn new(changes: mpsc::UnboundedReceiver<Change>) -> Self {
+        Self(changes)
+    }
+}
+
+impl Directory for LocalDirectory {
+    fn next(&mut self) -> BoxFuture<'_, Option<Change>> {
+        Box::pin(self.0.recv())
+    }
+}
+
+/// Wakes apps by telling the control plane.
+pub(super) struct LocalWaker(Arc<Local>);
+
+impl LocalWaker {
+    pub(super) fn new(local: &Arc<Local>) -> Self {
+        Self(local.clone())
+    }
+}
+
+impl Waker for LocalWaker {
+    fn wake(&self, app: &AppId, waiting: usize) {
+        let requests = if waiting == 1 { "request" } else { "requests" };
+        self.0.wake(app, format!("{waiting} {requests}"));
+    }
+
+    fn usable(&self, app: &AppId, generation: u64) {
+        self.0.usable(app, generation);
+    }
+}
+
+/// The one activator of local mode.
+pub(super) struct LocalFleet(Arc<Activator>);
+
+impl LocalFleet {
+    pub(super) fn new(activator: Arc<Activator>) -> Self {
+        Self(activator)
+    }
+}
+
+impl Fleet for LocalFleet {
+    fn reports<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Vec<Report>> {
+        Box::pin(async {
+            let said = self.0.activity(app).map(|activity| Report::Said { at: Instant::now(), activity });
+            vec![said.unwrap_or(Report::Silent)]
+        })
+    }
+
+    fn shut<'a>(
+        &'a self,
+        app: &'a AppId,
+        epoch: u64,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Vec<Activity>, FleetError>> {
+        Box::pin(async move {
+            let activity = self.0.shut(app, epoch, lease).ok_or_else(|| FleetError {
+                activator: ACTIVATOR.into(),
+                reason: format!("it does not know {app}"),
+            })?;
+            Ok(vec![activity])
+        })
+    }
+
+    fn open<'a>(&'a self, app: &'a AppId, epoch: u64) -> BoxFuture<'a, ()> {
+        Box::pin(async move { self.0.open(app, epoch) })
+    }
+}
+
+/// What the admin port sees: the control plane's apps, and whether the data plane takes work.
+pub(super) struct ServedApps {
+    local: Arc<Local>,
+    activator: Arc<Activator>,
+}
+
+impl ServedApps {
+    pub(super) fn new(local: Arc<Local>, activator: Arc<Activator>) -> Self {
+        Self { local, activator }
+    }
+}
+
+impl Apps for ServedApps {
+    fn list(&self) -> BoxFuture<'_, Vec<AppStatus>> {
+        self.local.list()
+    }
+
+    fn get<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Option<AppStatus>> {
+        self.local.get(app)
+    }
+
+    fn wake<'a>(&'a self, app: &'a AppId, trigger: String) -> BoxFuture<'a, Result<AppStatus, Refusal>> {
+        Apps::wake(&*self.local, app, trigger)
+    }
+
+    fn sleep<'a>(
+        &'a self,
+        app: &'a AppId,
+        request: SleepRequest,
+    ) -> BoxFuture<'a, Result<AppStatus, Refusal>> {
+        Apps::sleep(&*self.local, app, request)
+    }
+
+    fn is_ready(&self) -> bool {
+        self.local.is_ready() && self.activator.is_ready()
+    }
+}
+
+/// The metrics of this process, its build and itself to begin with.
+pub(super) fn registry() -> prometheus::Registry {
+    let registry = prometheus::Registry::new();
+    let build = prometheus::IntGaugeVec::new(
+        prometheus::Opts::new("reveille_build_info", "The version that runs, as labels; always 1."),
+        &["version", "commit"],
+    )
+    .expect("the name and the labels are valid");
+    let commit = option_env!("REVEILLE_COMMIT").unwrap_or("unknown");
+    build.with_label_values(&[env!("CARGO_PKG_VERSION"), commit]).set(1);
+    let process = prometheus::process_collector::ProcessCollector::for_self();
+    registry.register(Box::new(build)).expect("a new registry has no names");
+    registry.register(Box::new(process)).expect("the names differ");
+    registry
+}

@@ -1,0 +1,76 @@
+//! What people see: tables, times and colours, and where they are written.
+
+pub mod color;
+pub mod table;
+pub mod time;
+
+use std::io::{self, IsTerminal, Write};
+
+use self::color::{Paint, Palette};
+use crate::exit::CliError;
+
+/// Tables are this wide where no terminal says otherwise, in columns.
+const DEFAULT_WIDTH: usize = 80;
+
+/// Where a command writes: results to one side, errors to the other.
+pub struct Console {
+    out: Box<dyn Write>,
+    err: Box<dyn Write>,
+    /// The colours of results.
+    pub palette: Palette,
+    err_palette: Palette,
+    /// How wide a table may be, in columns.
+    pub width: usize,
+}
+
+impl Console {
+    /// Standard output and standard error.
+    pub fn system() -> Self {
+        let (out, err) = (io::stdout(), io::stderr());
+        let width = terminal_size::terminal_size_of(&out).map_or(DEFAULT_WIDTH, |(width, _)| width.0.into());
+        Self {
+            palette: Palette::detect(out.is_terminal()),
+            err_palette: Palette::detect(err.is_terminal()),
+            out: Box::new(out),
+            err: Box::new(err),
+            width,
+        }
+    }
+
+    /// Two writers without colours, 80 columns wide.
+    pub fn plain(out: Box<dyn Write>, err: Box<dyn Write>) -> Self {
+        Self { out, err, palette: Palette::OFF, err_palette: Palette::OFF, width: DEFAULT_WIDTH }
+    }
+
+    /// Writes a line of the result, at once: a step is seen when it happens.
+    ///
+    /// # Errors
+    /// Those of the writer; `BrokenPipe` when nobody reads any more.
+    pub fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{text}")?;
+        self.out.flush()
+    }
+
+    /// Says why the command failed. Where even that cannot be written, the exit code has to do.
+    pub fn error(&mut self, error: &CliError) {
+        let CliError::Told(report) = error else { return };
+        let label = |text, paint| self.err_palette.paint(paint, text);
+        let mut lines = vec![format!("{} {}", label("error:", Paint::Bad), printable(&report.message))];
+        lines.extend(report.details.iter().map(|line| format!("  {}", printable(line))));
+        if let Some(hint) = &report.hint {
+            lines.push(format!("{} {}", label("hint:", Paint::Busy), printable(hint)));
+        }
+        let _ = writeln!(self.err, "{}", lines.join("\n"));
+    }
+}
+
+/// Text of others, such as an app's output, as it is safe to print: nothing in it steers the terminal.
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\t' => ' ',
+            c if c.is_control() => char::REPLACEMENT_CHARACTER,
+            c => c,
+        })
+        .collect()
+}

@@ -1,0 +1,84 @@
+//! Reading a small JSON body, or none.
+//!
+//! The content type is insisted on: a web page of another site may send a `text/plain` body without asking
+//! first, but not `application/json`.
+
+use std::time::Duration;
+
+use axum::{
+    body::{self, Body, Bytes},
+    extract::{FromRequest, Request},
+};
+use http::{HeaderMap, header};
+use http_body_util::LengthLimitError;
+use serde::de::DeserializeOwned;
+
+use super::problem::{Kind, Problem, escaped};
+
+/// The longest body that is read, in bytes.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// How long a body may take to arrive.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The body as `T`; its default if there is no body.
+#[derive(Debug)]
+pub(super) struct OptionalJson<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Default, S: Sync> FromRequest<S> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (head, body) = request.into_parts();
+        let bytes = read(&head.headers, body).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        check_type(&head.headers)?;
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| Problem::new(Kind::BadRequest, format!("the body cannot be used: {error}")))
+    }
+}
+
+async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let too_long = || {
+        Problem::new(Kind::BodyTooLong, format!("the body may have at most {MAX_BYTES} bytes; shorten it"))
+    };
+    // Told before it is sent, for clients that wait for `100 Continue`.
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MAX_BYTES as u64) {
+        return Err(too_long());
+    }
+    match tokio::time::timeout(TIMEOUT, body::to_bytes(body, MAX_BYTES)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_too_long(&error) => Err(too_long()),
+        Ok(Err(error)) => {
+            Err(Problem::new(Kind::BadRequest, format!("the body did not arrive whole: {error}")))
+        }
+        Err(_) => Err(Problem::new(
+            Kind::BodyTooSlow,
+            format!("the body did not arrive within {} s; send it again", TIMEOUT.as_secs()),
+        )),
+    }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<LengthLimitError>())
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let wanted = "send `Content-Type: application/json`, or no body at all";
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Err(Problem::new(Kind::NotJson, format!("the body has no content type; {wanted}")));
+    };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Kind::NotJson,
+        format!("the content type {} is not understood; {wanted}", escaped(&text)),
+    ))
+}

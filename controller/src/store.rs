@@ -1,0 +1,206 @@
+//! The table of apps: what the data plane is told and what the admin port shows come from here alone.
+//!
+//! Each app has one writer (its supervisor). A view is published whole; subscribers get every app's present
+//! state first and then each change, with no gap between the two, because both happen under one lock.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use reveille_core::{
+    api::AppStatus,
+    app::AppId,
+    decide::{Observed, Report},
+    directory::{AppEntry, Change, WakeState},
+    invariants,
+    phase::Phase,
+};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    idle,
+    metrics::Metrics,
+    wakes::{Record, millis},
+};
+
+/// A moment on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// For durations.
+    pub at: Instant,
+    /// For people.
+    pub wall: Timestamp,
+}
+
+impl Moment {
+    /// The present.
+    pub fn now() -> Self {
+        Self { at: crate::clock::now(), wall: Timestamp::now() }
+    }
+}
+
+/// Everything that is known about one app.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// What the data plane is told.
+    pub entry: Arc<AppEntry>,
+    /// Since when it is in its phase.
+    pub since: Moment,
+    /// Changes with every change of its replicas.
+    pub version: u64,
+    /// Replicas that exist, stopping ones included.
+    pub replicas: u32,
+    /// The wake in progress, or the last one.
+    pub wake: Option<Record>,
+    /// How long its wakes usually take.
+    pub usual: Option<Duration>,
+    /// What a changed configuration has not changed yet.
+    pub pending: Option<String>,
+}
+
+impl View {
+    /// The app as users see it, with what the activators last said of it.
+    pub fn status(&self, now: Instant, reports: Vec<Report>) -> AppStatus {
+        let entry = &self.entry;
+        let said = |count: fn(&reveille_core::activity::Activity) -> u64| -> u64 {
+            reports
+                .iter()
+                .map(|report| match report {
+                    Report::Said { activity, .. } => count(activity),
+                    Report::Silent => 0,
+                })
+                .sum()
+        };
+        let retry_in = match &entry.wake {
+            WakeState::Failed { retry_at, .. } => {
+                Some(retry_at.saturating_duration_since(now)).filter(|left| !left.is_zero())
+            }
+            WakeState::None | WakeState::InProgress { .. } => None,
+        };
+        let (in_flight, held) = (said(|activity| activity.in_flight), said(|activity| activity.held));
+        let observed = Observed { phase: entry.phase, since: self.since.at, reports };
+        AppStatus {
+            id: entry.id.clone(),
+            phase: entry.phase,
+            since: self.since.wall,
+            replicas: self.replicas,
+            in_flight,
+            held,
+            sleeps_in_ms: idle::sleeps_in(now, &observed, &entry.policy).map(millis),
+            ttl: entry.policy.idle.ttl.to_string(),
+            listen: entry.ports.iter().map(|port| port.listen.to_string()).collect(),
+            hosts: entry.hosts.to_vec(),
+            wake: self.wake.as_ref().map(|wake| wake.status(now, self.usual)),
+            wake_on_request: entry.wake_on_request,
+            retry_in_ms: retry_in.map(millis),
+            pending: self.pending.clone(),
+        }
+    }
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Store {
+    /// Guards rows and subscribers together, so that a subscriber misses no change. A plain lock: it is held
+    /// for a few sends to unbounded channels and never over an await.
+    table: Mutex<Table>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// A watch channel each, so that an idle loop sees its own app's changes only.
+    rows: BTreeMap<AppId, watch::Sender<Arc<View>>>,
+    /// Unbounded, so that publishing never waits: a change is small and the receiver only stores it.
+    subscribers: Vec<mpsc::UnboundedSender<Change>>,
+}
+
+impl Store {
+    /// An empty table.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { table: Mutex::default(), metrics }
+    }
+
+    /// First the present state of all apps, then each change.
+    pub fn subscribe(&self) -> mpsc::UnboundedReceiver<Change> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let mut table = self.lock();
+        for row in table.rows.values() {
+            // Cannot fail: the receiver is still in this function.
+            let _ = sender.send(Change::App(Arc::clone(&row.borrow().entry)));
+        }
+        table.subscribers.push(sender);
+        receiver
+    }
+
+    /// Adds or replaces an app's view, and tells the subscribers if the data plane has to know.
+    pub fn publish(&self, view: View) {
+        let entry = Arc::clone(&view.entry);
+        debug_assert!(invariants::asleep_has_no_endpoint(&entry), "{entry:?}");
+        debug_assert!(invariants::endpoints_cover_ports(&entry), "{entry:?}");
+        let mut table = self.lock();
+        let news = match table.rows.get(&entry.id) {
+            Some(row) => {
+                let before = row.send_replace(Arc::new(view));
+                debug_assert!(invariants::phases_follow(before.entry.phase, entry.phase), "{entry:?}");
+                before.entry != entry
+            }
+            None => {
+                self.metrics.add(&entry.id);
+                table.rows.insert(entry.id.clone(), watch::Sender::new(Arc::new(view)));
+                true
+            }
+        };
+        if news {
+            self.metrics.phase(&entry.id, entry.phase);
+            table.tell(&Change::App(entry));
+        }
+    }
+
+    /// Takes an app out; its watchers' channels close.
+    pub fn remove(&self, app: &AppId) {
+        let mut table = self.lock();
+        if table.rows.remove(app).is_some() {
+            self.metrics.remove(app);
+            table.tell(&Change::Gone(app.clone()));
+        }
+    }
+
+    /// One app.
+    pub fn view(&self, app: &AppId) -> Option<Arc<View>> {
+        self.lock().rows.get(app).map(|row| Arc::clone(&row.borrow()))
+    }
+
+    /// Where it stands.
+    pub fn phase(&self, app: &AppId) -> Option<Phase> {
+        self.view(app).map(|view| view.entry.phase)
+    }
+
+    /// Every app, sorted by namespace and name.
+    pub fn views(&self) -> Vec<Arc<View>> {
+        self.lock().rows.values().map(|row| Arc::clone(&row.borrow())).collect()
+    }
+
+    /// One app's views as they change.
+    pub fn watch(&self, app: &AppId) -> Option<watch::Receiver<Arc<View>>> {
+        self.lock().rows.get(app).map(watch::Sender::subscribe)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Tells all subscribers, and forgets those that have gone.
+    fn tell(&mut self, change: &Change) {
+        self.subscribers.retain(|subscriber| subscriber.send(change.clone()).is_ok());
+    }
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

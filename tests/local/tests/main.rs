@@ -1,0 +1,46 @@
+//! End-to-end tests of `reveille local`: real nginx, real processes, raw sockets, curl.
+//!
+//! | module | proves |
+//! |---|---|
+//! | [`harness`] | the slow server and the client do what the other tests take for granted |
+//! | [`crowd`] | a thousand requests at once cause one wake and are admitted in order |
+//! | [`edge`] | no request is lost at the edge of falling asleep |
+//! | [`death`] | an app that is killed at any time wakes again |
+//! | [`streams`] | long bodies are never cut, and the app never sleeps under them |
+//! | [`refusals`] | each request that cannot be served is refused at once, with the reason |
+//! | [`drain`] | the end: by SIGTERM without loss, by SIGKILL without orphans |
+//! | [`reload`] | a changed file applies without disturbing what did not change |
+//! | [`bad_input`] | malformed requests never reach an app |
+//! | [`gateway`] | hosts choose the app, on a port that apps share |
+//! | [`http1`] | HTTP/1.1 as it is written, warm and held |
+//! | [`headers`] | which fields are added, kept and removed |
+//! | [`bodies`] | large bodies, chunked ones, and `Expect: 100-continue` |
+//! | [`vanish`] | clients that disappear at any byte leave nothing behind |
+//! | [`probes`] | probes neither wake an app nor keep it awake |
+//! | [`by_hand`] | sleep and wake as asked for |
+//! | [`admin_port`] | health, metrics, and whom the admin port refuses |
+//! | [`command_line`] | the commands and their exit codes |
+//! | [`bad_files`] | files that are refused, with every problem named |
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
+
+mod admin_port;
+mod bad_files;
+mod bad_input;
+mod bodies;
+mod by_hand;
+mod command_line;
+mod crowd;
+mod death;
+mod drain;
+mod edge;
+mod gateway;
+mod harness;
+mod headers;
+mod http1;
+mod probes;
+mod refusals;
+mod reload;
+mod streams;
+mod support;
+mod vanish;
