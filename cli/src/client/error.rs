@@ -2,7 +2,7 @@
 
 use reveille_core::api::ProblemBody;
 
-use super::{DEFAULT_SERVER, ServerUrl};
+use super::ServerUrl;
 use crate::exit::{CliError, Exit};
 
 /// Why there is no result.
@@ -33,10 +33,8 @@ impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         let message = error.to_string();
         match error {
-            ClientError::Unreachable { server, .. } => Self::new(Exit::Unreachable, message).hint(format!(
-                "is `reveille local` running?{} --server or REVEILLE_SERVER say where its admin port is",
-                if server.to_string() == DEFAULT_SERVER { " This is its default address;" } else { "" }
-            )),
+            ClientError::Unreachable { .. } => Self::new(Exit::Unreachable, message)
+                .hint("is `reveille local` running? --server or REVEILLE_SERVER say where its admin port is"),
             ClientError::NotReveille { .. } => Self::new(Exit::Unreachable, message)
                 .hint("--server or REVEILLE_SERVER must name the admin port, `admin:` in reveille.yaml"),
             // The detail of a refusal says what to do.

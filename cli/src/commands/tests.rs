@@ -16,6 +16,7 @@ use crate::output::color::Palette;
 const NOW: &str = "2026-01-02T03:04:05Z";
 
 /// An app that sleeps, and what is different about it.
+#[expect(clippy::needless_pass_by_value, reason = "every caller makes it in place")]
 fn app(name: &str, different: Value) -> AppStatus {
     let mut json = json!({
         "namespace": "local", "name": name, "phase": "Asleep", "since": "2026-01-02T03:00:00Z", "replicas": 0,

@@ -73,7 +73,7 @@ fn sentence(status: &AppStatus) -> String {
 fn awake(status: &AppStatus) -> String {
     let name = short_name(&status.id);
     let steps = status.wake.iter().flat_map(|wake| &wake.steps);
-    match steps.filter(|at| at.step == Step::Ready).last() {
+    match steps.rev().find(|at| at.step == Step::Ready) {
         Some(ready) => format!("{name} is awake after {} ms", ready.after_ms),
         None => format!("{name} is awake"),
     }

@@ -33,6 +33,13 @@ fn correction(text: &str) -> String {
     if is_port(text) {
         return format!("write the IP too: 127.0.0.1:{text}");
     }
+    // Before the next: `::1:80` is an IP, too, but hardly what was meant.
+    if let Some((ip, port)) = text.rsplit_once(':')
+        && ip.parse::<Ipv6Addr>().is_ok()
+        && is_port(port)
+    {
+        return format!("write \"[{ip}]:{port}\"");
+    }
     if let Ok(ip) = text.parse::<IpAddr>() {
         return match ip {
             IpAddr::V4(ip) => format!("add a port: {ip}:8080"),
@@ -49,9 +56,6 @@ fn correction(text: &str) -> String {
         Some(("localhost", port)) if is_port(port) => format!("write the IP: 127.0.0.1:{port}"),
         Some(("" | "*", port)) if is_port(port) => {
             format!("write the IP too: 127.0.0.1:{port}, or 0.0.0.0:{port} for every interface")
-        }
-        Some((ip, port)) if ip.parse::<Ipv6Addr>().is_ok() && is_port(port) => {
-            format!("write \"[{ip}]:{port}\"")
         }
         Some((_, port)) if is_port(port) => format!("write an IP instead of a name: 127.0.0.1:{port}"),
         _ => "write IP:port, such as 127.0.0.1:8080".to_owned(),
@@ -116,7 +120,8 @@ mod tests {
             ("myhost:80", "write an IP instead of a name: 127.0.0.1:80"),
             ("127.0.0.1", "add a port: 127.0.0.1:8080"),
             ("::1", "add a port: \"[::1]:8080\""),
-            ("fe80::1234:567:80", "add a port: \"[fe80::1234:567:80]:8080\""),
+            ("::", "add a port: \"[::]:8080\""),
+            ("::1:80", "write \"[::1]:80\""),
             ("1:2:3:4:5:6:7:8:80", "write \"[1:2:3:4:5:6:7:8]:80\""),
             ("127.0.0.1:99999", "a port is a number from 1 to 65535"),
             ("http://127.0.0.1:80", "write IP:port alone, without a scheme"),

@@ -56,10 +56,11 @@ pub(super) fn mismatch(found: &Unexpected<'_>, expected: &dyn Expected) -> Strin
     };
     let expected = expected.to_string();
     let expected = match expected.as_str() {
+        "a string" if found == "nothing" => "a text; write \"\" for an empty one",
         "a string" => "a text",
         "a sequence" => "a list, such as [a, b]",
         "a map" => "a mapping of names to values",
-        "u32" => "a whole number from 0 to 4294967295",
+        "u32" => "a whole number from 0 up",
         text if text.starts_with("struct ") => "a mapping of fields to values",
         // Types that say what to write rather than what they are.
         text if text.starts_with("write ") => return format!("found {found}: {text}"),

@@ -231,21 +231,37 @@ impl<'t> Reader<'t, '_> {
         Problem { place: Some(place), field: self.path.to_string(), reason: reason.into() }
     }
 
+    /// Broken syntax, in the parser's words, with what is usually behind them.
     fn syntax(&self, error: &ScanError) -> Problem {
-        let place = place(*error.marker());
-        let line = self.text.lines().nth(place.line - 1).unwrap_or_default();
-        let indent = &line[..line.len() - line.trim_start().len()];
-        let reason = match indent.chars().position(|c| c == '\t') {
-            Some(tab) => {
-                let place = Some(Place { line: place.line, column: tab + 1 });
-                let reason = "a tab in the indentation; YAML is indented with spaces".to_owned();
-                return Problem { place, field: String::new(), reason };
-            }
-            None => format!("broken YAML: {}", error.info()),
+        let mut place = place(*error.marker());
+        let info = error.info();
+        // The parser stops before the line that begins with the tab, or within it.
+        let near = self.text.lines().enumerate().skip(place.line - 1).take(2);
+        let tab = near.filter_map(|(i, line)| {
+            let indent = &line[..line.len() - line.trim_start().len()];
+            Some((i, indent.chars().position(|c| c == '\t')?))
+        });
+        let reason = if let Some((i, column)) = tab.into_iter().next() {
+            place = Place { line: i + 1, column: column + 1 };
+            "a tab in the indentation; YAML is indented with spaces".to_owned()
+        } else {
+            let hint = SYNTAX_HINTS.iter().find(|(part, _)| info.contains(part));
+            format!("broken YAML: {info}{}", hint.map_or("", |(_, hint)| hint))
         };
         Problem { place: Some(place), field: String::new(), reason }
     }
 }
+
+/// What is usually behind a message of the parser.
+const SYNTAX_HINTS: &[(&str, &str)] = &[
+    ("mapping values are not allowed", "; put quotes around a text that has a colon"),
+    ("unknown anchor", "; put quotes around a text that begins with '*'"),
+    ("quoted scalar", "; a quote is left open"),
+    ("illegal placement of ':'", "; a bracket or a brace is left open above"),
+    ("while parsing a flow", "; put quotes around a text that has brackets or braces, such as \"[::1]:80\""),
+    ("block collection", "; the lines of one block begin in the same column"),
+    ("block mapping", "; the lines of one block begin in the same column"),
+];
 
 fn is_text(tag: &Tag) -> bool {
     tag.is_yaml_core_schema() && tag.suffix == "str"

@@ -15,10 +15,10 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// A grace that never passes in a test.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
 
-/// A shell that starts one child in its group and one that double-forks out of its session, prints all
-/// three as `pid N`, and stays.
+/// A shell that starts one child in its group, with an empty environment, and one that double-forks out of
+/// its session, prints all three as `pid N`, and stays.
 pub(crate) const FAMILY: &str = r#"
-    sleep 600 & echo "pid $!"
+    env -i /bin/sleep 600 & echo "pid $!"
     setsid sh -c 'sleep 600 & echo "pid $!"'
     echo "pid $$"
     echo ready

@@ -135,7 +135,12 @@ impl Checker {
         self.problems.push(Problem { field: field.into(), reason: reason.into() });
     }
 
-    fn range<T: PartialOrd + fmt::Display>(&mut self, field: &str, value: T, range: RangeInclusive<T>) {
+    fn range<T: PartialOrd + fmt::Display + Copy>(
+        &mut self,
+        field: &str,
+        value: T,
+        range: RangeInclusive<T>,
+    ) {
         if !range.contains(&value) {
             self.problem(field, format!("{value} is out of range: {} to {}", range.start(), range.end()));
         }

@@ -126,7 +126,7 @@ impl Checker<'_> {
             self.doc.report(&at.index(i), format!("{name} cannot contain a NUL character"));
         }
         let Some(name) = argv.first() else {
-            self.doc.report(&at, "missing; write the program and its arguments: [nginx, -c, web.conf]");
+            self.doc.report(&at, "no program is given; write it with its arguments: [nginx, -c, web.conf]");
             return None;
         };
         let working_dir = working_dir?;

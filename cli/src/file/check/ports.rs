@@ -20,7 +20,10 @@ impl Checker<'_> {
     pub(super) fn ports(&mut self, raw: Vec<RawPort>, app: &FieldPath) -> Vec<LocalPort> {
         let at = app.key("ports");
         if raw.is_empty() {
-            self.doc.report(&at, "missing; say where clients reach the app: [{listen: \"127.0.0.1:8081\"}]");
+            self.doc.report(
+                &at,
+                "no port is given; say where clients reach the app: [{listen: \"127.0.0.1:8081\"}]",
+            );
         }
         let mut names = HashMap::new();
         let mut ports = Vec::new();

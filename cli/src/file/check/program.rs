@@ -34,7 +34,8 @@ pub(super) fn find(name: &str, path: Option<&str>, working_dir: &Path) -> Result
         return Err("the program's name is empty".to_owned());
     }
     if name.contains('/') {
-        let file = working_dir.join(name);
+        // Without the `.` of `./program`, for the messages.
+        let file: PathBuf = working_dir.join(name).components().collect();
         return match file.metadata() {
             Ok(metadata) if metadata.is_dir() => {
                 Err(format!("{} is a folder, not a program", file.display()))

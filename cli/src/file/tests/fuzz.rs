@@ -8,9 +8,49 @@ use super::{GOOD, parse};
 
 /// Pieces that matter to YAML or to the file.
 const PIECES: &[&str] = &[
-    "\t", "\n", "\r", "  ", "- ", ": ", ":", "?", "&a ", "*a", "!!str ", "!x ", "|\n", ">-\n", "[", "]", "{", "}", ",", "'",
-    "\"", "#", "---\n", "...\n", "%YAML 1.2\n", "@", "`", "~", "null", "\0", "\u{feff}", "\u{2028}", "é", "🦀", "0", "-1",
-    "1e999", "<<", "name", "apps", "ports", "\\", "\\u",
+    "\t",
+    "\n",
+    "\r",
+    "  ",
+    "- ",
+    ": ",
+    ":",
+    "?",
+    "&a ",
+    "*a",
+    "!!str ",
+    "!x ",
+    "|\n",
+    ">-\n",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    "'",
+    "\"",
+    "#",
+    "---\n",
+    "...\n",
+    "%YAML 1.2\n",
+    "@",
+    "`",
+    "~",
+    "null",
+    "\0",
+    "\u{feff}",
+    "\u{2028}",
+    "é",
+    "🦀",
+    "0",
+    "-1",
+    "1e999",
+    "<<",
+    "name",
+    "apps",
+    "ports",
+    "\\",
+    "\\u",
 ];
 
 /// Changes of a text: (where, how much goes, what comes).
@@ -49,8 +89,12 @@ proptest! {
 
 #[test]
 fn bounds_end_what_grows() {
-    let deep = "[".repeat(100_000);
-    assert!(parse(&deep).unwrap_err().to_string().contains("nested deeper than 32 levels"));
+    let said = parse(&"[".repeat(50)).unwrap_err().to_string();
+    assert!(said.contains("nested deeper than 32 levels"), "{said}");
+    check(&"[".repeat(100_000));
+    check(&"- ".repeat(100_000));
+    check(&"{a: ".repeat(100_000));
+    check(&"? ".repeat(100_000));
     let deep = "a:\n".to_owned() + &(1..1_000).map(|i| format!("{}- ", " ".repeat(i))).collect::<String>();
     check(&deep);
     let mut bomb = "a0: &a0 [x, x]\n".to_owned();

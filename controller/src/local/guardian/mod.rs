@@ -11,7 +11,7 @@
 //!      └──── report pipe <────────┘                             (one process group, but for those that left it)
 //! ```
 //!
-//! Invariant: [`Report::Gone`] is said, and the guardian ends, only when `waitpid` knows no child any more.
+//! Invariant: `Report::Gone` is said, and the guardian ends, only when `waitpid` knows no child any more.
 //! Whoever starts the app again after that finds its ports free.
 
 mod children;

@@ -1,6 +1,6 @@
 //! One run of one app as Reveille sees it: a handle on the guardian that runs it.
 //!
-//! The handle says what is wanted and hears what happened; a task of its own ([`driver`]) speaks with the
+//! The handle says what is wanted and hears what happened; a task of its own (`driver`) speaks with the
 //! guardian, so that nothing is left undone when a handle is dropped or a future is cancelled.
 
 mod driver;

@@ -1,0 +1,78 @@
+# Everything that is done with this repository, by name. `make help` lists it.
+# A target installs what it lacks (scripts/need.sh) or says exactly what to install.
+
+.DEFAULT_GOAL := help
+# Where rustup and Debian put programs although a user's PATH may not say so, and what need.sh fetches.
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin:$(CURDIR)/target/tools/bin
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+need := scripts/need.sh
+scripts := .ci/run $(wildcard scripts/*.sh demo/*.sh)
+
+##@ Use it
+
+.PHONY: demo
+demo: ## See a sleeping nginx answer its first request (KEEP=1: leave it running)
+	@$(need) cargo cc curl nginx
+	@KEEP=$(KEEP) demo/run.sh
+
+.PHONY: build
+build: ## Build target/release/reveille
+	@$(need) cargo cc
+	cargo build --release --locked -p reveille-cli
+
+##@ Prove it
+
+.PHONY: test
+test: ## Run every test that this machine can run, and say what was skipped
+	@$(need) cargo cc curl nginx 'promtool?'
+	@scripts/test.sh
+
+.PHONY: test-unit
+test-unit: ## Unit and property tests of every crate
+	@$(need) cargo cc
+	@scripts/test.sh unit
+
+.PHONY: test-core
+test-core: ## Tests of the pure decisions alone: seconds
+	@$(need) cargo cc
+	@scripts/test.sh core
+
+.PHONY: test-loom
+test-loom: ## The gate under every interleaving of the memory model
+	@$(need) cargo cc
+	@scripts/test.sh loom
+
+.PHONY: test-local
+test-local: ## End-to-end tests of local mode: real nginx, real clients
+	@$(need) cargo cc curl nginx 'promtool?'
+	@scripts/test.sh local
+
+##@ Keep it clean
+
+.PHONY: lint
+lint: ## Formatting, lints, docs, dependencies (DENY_ADVISORIES=1: their advisories, too)
+	@$(need) cargo cc rustfmt clippy cargo-deny
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+	cargo deny --locked check licenses bans sources
+ifeq ($(DENY_ADVISORIES),1)
+	cargo deny --locked check advisories
+else
+	@echo "note: advisories were not checked; their database is not everywhere in reach (make lint DENY_ADVISORIES=1)"
+endif
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck $(scripts); \
+	else echo "note: shell scripts were not checked; shellcheck is missing (apt-get install shellcheck)"; fi
+
+.PHONY: fmt
+fmt: ## Format the code
+	@$(need) cargo rustfmt
+	cargo fmt --all
+
+.PHONY: help
+help: ## List these targets
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

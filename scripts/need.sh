@@ -1,0 +1,162 @@
+#!/usr/bin/env bash
+# Makes sure that tools are there: installs what is missing where that is possible (Debian and its like, as
+# root or with sudo that asks nothing), and otherwise says exactly what to install and fails.
+#
+#   scripts/need.sh cargo cc nginx curl
+#
+# A tool that ends with `?` is optional: where it cannot be had that is said, and is no failure.
+# No service is started or enabled by what is installed here.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+readonly rust_minimum=1.90
+readonly tools=target/tools/bin # on the Makefile's PATH, too
+PATH=$PATH:$HOME/.cargo/bin:/usr/sbin:/sbin:$PWD/$tools
+# The configuration, deny.toml, is in the words of this version.
+readonly cargo_deny_version='^0.20'
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+    say "error: $1"
+    shift
+    printf '       %s\n' "$@" >&2
+    exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# Runs a command as root; returns 1 where this user cannot.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif has sudo && sudo -n true 2>/dev/null; then
+        sudo -n -- "$@"
+    else
+        return 1
+    fi
+}
+
+# Debian asks this file before it starts a service; 101 forbids it. One that was there is put back.
+readonly policy=/usr/sbin/policy-rc.d
+readonly policy_saved=$policy.saved
+readonly policy_mark='# made by scripts/need.sh of Reveille, for as long as it installs something'
+
+forbid_services() {
+    if [ -e "$policy" ] && ! grep -qF "$policy_mark" "$policy"; then
+        as_root mv "$policy" "$policy_saved" || return 1
+    fi
+    printf '#!/bin/sh\n%s\nexit 101\n' "$policy_mark" | as_root tee "$policy" >/dev/null && as_root chmod 755 "$policy"
+}
+
+allow_services() {
+    if [ -e "$policy_saved" ]; then
+        as_root mv "$policy_saved" "$policy"
+    else
+        as_root rm -f "$policy"
+    fi
+}
+
+# install_packages TOOL PACKAGE...: what a missing tool is in.
+install_packages() {
+    local tool=$1
+    shift
+    local by_hand="apt-get update && apt-get install -y --no-install-recommends $*"
+    has apt-get || die "$tool is missing" "install it by this system's package manager (on Debian: $by_hand)"
+    as_root true || die "$tool is missing, and this user may not install it" "run as root: $by_hand"
+    say "installing $* ($tool is missing) ..."
+    (
+        trap allow_services EXIT
+        forbid_services || exit 1
+        # Where one of several sources is out of reach, the others may have it.
+        as_root apt-get update -qq || true
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    ) >&2 || die "$tool could not be installed" "run as root, and see what it says: $by_hand"
+    hash -r
+}
+
+need_program() {
+    has "$1" || install_packages "$@"
+}
+
+need_nginx() {
+    has nginx && return
+    need_program nginx nginx
+    # It is wanted as a program; the next start of the machine should not find it on port 80.
+    if [ -d /run/systemd/system ]; then
+        as_root systemctl disable --quiet nginx.service || true
+    fi
+}
+
+need_cargo() {
+    local install="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y && . \"\$HOME/.cargo/env\""
+    has cargo || die "Rust is missing ($rust_minimum or later is needed)" "install it: $install"
+    local version
+    version=$(cargo --version | awk '{ print $2 }')
+    if [ "$(printf '%s\n' "$rust_minimum" "$version" | sort -V | head -n 1)" != "$rust_minimum" ]; then
+        if has rustup; then
+            die "Rust $version is too old ($rust_minimum or later is needed)" "update it: rustup update stable && rustup default stable"
+        fi
+        die "Rust $version is too old ($rust_minimum or later is needed)" "install a later one beside it: $install"
+    fi
+}
+
+# need_component COMMAND COMPONENT: a part of Rust that a minimal installation lacks.
+need_component() {
+    cargo "$1" --version >/dev/null 2>&1 && return
+    has rustup || die "cargo $1 is missing" "install the package of this system that has it, or Rust by https://rustup.rs"
+    say "adding $2 to Rust ..."
+    rustup component add "$2" >&2 || die "cargo $1 could not be installed" "see what this says: rustup component add $2"
+}
+
+need_cargo_deny() {
+    has cargo-deny && return
+    say "installing cargo-deny (some minutes, once) ..."
+    cargo install --locked --quiet cargo-deny --version "$cargo_deny_version" >&2 \
+        || die "cargo-deny could not be installed" "see what this says: cargo install --locked cargo-deny --version '$cargo_deny_version'"
+}
+
+# promtool comes out of Prometheus's package alone: installing that would set up a server.
+need_promtool() {
+    has promtool && return
+    local by_hand="apt-get install -y --no-install-recommends prometheus"
+    if ! has apt-get || ! has dpkg-deb; then
+        die "promtool is missing" "it is part of Prometheus: https://prometheus.io/download"
+    fi
+    say "fetching promtool ..."
+    fetch_promtool >/dev/null 2>&1 || die "promtool could not be fetched" "run as root: $by_hand"
+}
+
+fetch_promtool() (
+    set -e
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    mkdir -p "$tools"
+    cd "$folder"
+    apt-get download -qq prometheus || { as_root apt-get update -qq && apt-get download -qq prometheus; } || exit 1
+    dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool || exit 1
+    cp usr/bin/promtool "$OLDPWD/$tools/promtool"
+)
+
+need() {
+    case $1 in
+        cargo) need_cargo ;;
+        cc) need_program cc build-essential ;;
+        make) need_program make make ;;
+        curl) need_program curl curl ca-certificates ;;
+        nginx) need_nginx ;;
+        clippy) need_component clippy clippy ;;
+        rustfmt) need_component fmt rustfmt ;;
+        cargo-deny) need_cargo_deny ;;
+        promtool) need_promtool ;;
+        shellcheck) need_program shellcheck shellcheck ;;
+        *) die "scripts/need.sh does not know $1" ;;
+    esac
+}
+
+for tool in "$@"; do
+    case $tool in
+        *\?) (need "${tool%\?}") || say "note: going on without ${tool%\?}" ;;
+        *) need "$tool" ;;
+    esac
+done
