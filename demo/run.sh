@@ -27,9 +27,9 @@ fi
 
 milliseconds() { echo $((${EPOCHREALTIME/[^0-9]/} / 1000)); }
 
-line() { # WHAT TEXT
-    local now=$(($(milliseconds) - began))
-    printf '%s%4d.%03d s%s  %s%-12s%s %s\n' "$dim" $((now / 1000)) $((now % 1000)) "$plain" "$bold" "$1" "$plain" "$2"
+line() { # WHAT TEXT [WHEN, if not now]
+    local at=$((${3:-$(milliseconds)} - began))
+    printf '%s%4d.%03d s%s  %s%-12s%s %s\n' "$dim" $((at / 1000)) $((at % 1000)) "$plain" "$bold" "$1" "$plain" "$2"
 }
 
 fail() {
@@ -58,6 +58,7 @@ stop_reveille() {
 }
 
 clean_up() {
+    trap '' INT TERM HUP
     stop_reveille || true
     rm -rf "$folder"
 }
@@ -67,9 +68,11 @@ trap 'exit 143' TERM HUP
 
 # --- Asking
 
+port_answers() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
 free_port() { # FIRST
     local port=$1
-    while (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
+    while port_answers "$port"; do port=$((port + 1)); done
     echo "$port"
 }
 
@@ -99,9 +102,10 @@ await_phase() { # PHASE
     [ "$(field phase)" = "$1" ] || fail "reveille status did not answer"
 }
 
-# GET / once; sets code, took (ms) and timing.
+# GET / once, which must return nginx's page; sets asked (when), took (ms) and timing.
 get() {
-    local answer
+    local answer code
+    asked=$(milliseconds)
     answer=$(ask --dump-header "$folder/head" --output "$folder/body" --write-out '%{http_code} %{time_total}' "$url") \
         || fail "no answer from $url"
     code=${answer% *}
@@ -124,7 +128,7 @@ build() {
 }
 
 start() {
-    local listen upstream
+    local listen
     listen=$(free_port 18080)
     upstream=$(free_port $((listen + 1)))
     admin=$(free_port 19090)
@@ -132,11 +136,11 @@ start() {
     # nginx's workers are other users where root starts it.
     chmod 755 "$folder"
     cp -r "$here/site" "$folder/site"
-    sed "s/:18080/:$listen/; s/:18081/:$upstream/; s/:19090/:$admin/" "$here/reveille.yaml" >"$folder/reveille.yaml"
+    sed "s/:18081/:$upstream/; s/:18080/:$listen/; s/:19090/:$admin/" "$here/reveille.yaml" >"$folder/reveille.yaml"
     sed "s/:18081/:$upstream/" "$here/web.conf" >"$folder/web.conf"
     # A process group of its own: Ctrl-C comes to this script alone, which ends Reveille in order.
     set -m
-    "$bin" local -c "$folder/reveille.yaml" --log-format pretty >"$log" 2>&1 </dev/null &
+    "$bin" local -c "$folder/reveille.yaml" --log-format pretty --drain 5s >"$log" 2>&1 </dev/null &
     reveille=$!
     set +m
     local end=$(($(milliseconds) + patience * 1000))
@@ -150,49 +154,51 @@ start() {
 
 asleep_at_first() {
     await_phase Asleep
-    [ "$(field replicas)" = 0 ] && [ ! -e "$folder/nginx.pid" ] || fail "an nginx runs before anybody called"
-    line asleep "Reveille listens on ${url#http://}; no nginx runs"
+    [ "$(field replicas)" = 0 ] || fail "the app has $(field replicas) replicas before anybody called"
+    [ ! -e "$folder/nginx.pid" ] || fail "an nginx runs before anybody called"
+    line asleep "Reveille listens where nginx should ($url); no nginx runs"
 }
 
 first_request() {
-    line "GET /" "curl $url"
+    local wake woken
     get
     state=$(status)
     [ "$(field phase)" = Awake ] || fail "after the answer the app is $(field phase), not Awake"
     [ "$(metric reveille_hold_duration_seconds_count 'app="web"')" = 1 ] || fail "the request was not held"
-    [[ $timing == *wake\;dur=*hold\;dur=* || $timing == *hold\;dur=*wake\;dur=* ]] \
-        || fail "the answer to a held request has no Server-Timing: '$timing'"
-    first_wake=$(tr -d ' \n' <<<"$state" | sed -n 's/.*"wake":{[^}]*"id":"\([^"]*\)".*/\1/p')
+    [[ $timing == *wake\;dur=*hold\;dur=* ]] || fail "the answer to a held request has no Server-Timing: '$timing'"
     pid=$(cat "$folder/nginx.pid" 2>/dev/null) || fail "nginx wrote no nginx.pid"
     nginx_runs "$pid" || fail "process $pid, which nginx.pid names, is no nginx"
-    line held "1 request waited for nginx (wake $first_wake, asked for by $(field trigger))"
-    line started "nginx runs, pid $pid, $(step Probing) ms after the request"
-    line ready "it answered its readiness probe after $(step Ready) ms"
-    line "200 OK" "${green}first answer in $took ms${plain}, Server-Timing: $timing"
+    wake=$(tr -d ' \n' <<<"$state" | sed -n 's/.*"wake":{[^}]*"id":"\([^"]*\)".*/\1/p')
+    woken=$(date -d "$(field started)" +%s%3N)
+    line held "curl $url: 1 request is held, wake $wake begins" "$woken"
+    line started "nginx starts, pid $pid" $((woken + $(step Probing)))
+    line ready "it can answer, $(step Ready) ms after the request came" $((woken + $(step Ready)))
+    line "200 OK" "${green}curl has its answer in $took ms${plain}; Server-Timing: $timing" $((woken + ${took%.*}))
     first_took=$took
 }
 
 warm_request() {
     get
     [ -z "$timing" ] || fail "a request to an app that is awake was held: $timing"
-    line "200 OK" "${green}second answer in $took ms${plain}, not held"
-    idle_since=$(milliseconds)
+    line "200 OK" "${green}the next one takes $took ms${plain}, not held"
 }
 
 falls_asleep() {
+    local after
     line idle "nobody calls; idle.ttl is 2s"
     await_phase Asleep
-    local after=$(($(milliseconds) - idle_since))
+    after=$(($(milliseconds) - asked))
     [ "$after" -ge 2000 ] || fail "it fell asleep after $after ms, before its TTL"
     ! nginx_runs "$pid" || fail "the app is Asleep, but nginx (pid $pid) still runs"
-    line asleep "nginx (pid $pid) is gone, $after ms after the last answer"
+    ! port_answers "$upstream" || fail "the app is Asleep, but something answers on nginx's port $upstream"
+    line asleep "nginx (pid $pid) is gone, $after ms after the last request"
 }
 
 woken_by_many() {
-    local held wakes codes slowest new_pid
+    local held wakes codes slowest old=$pid
     held=$(metric reveille_hold_duration_seconds_count 'app="web"')
     wakes=$(metric reveille_wakes_total 'outcome="ready"')
-    line "GET / x$burst" "$burst requests at once"
+    line "$burst at once" "curl --parallel $url"
     ask --parallel --parallel-immediate --parallel-max "$burst" --output /dev/null \
         --write-out '%{http_code} %{time_total}\n' "$url?[1-$burst]" >"$folder/burst" 2>"$folder/burst.err" \
         || fail "the burst: $(head -n 3 "$folder/burst.err")"
@@ -203,17 +209,18 @@ woken_by_many() {
     wakes=$(($(metric reveille_wakes_total 'outcome="ready"') - wakes))
     [ "$held" -ge 1 ] || fail "none of the burst was held"
     [ "$wakes" -eq 1 ] || fail "the burst caused $wakes wakes instead of 1"
-    new_pid=$(cat "$folder/nginx.pid")
-    nginx_runs "$new_pid" || fail "no nginx runs after the burst"
-    line "woken again" "by 1 wake for all: $held held, nginx is pid $new_pid"
-    line "$burst x 200" "${green}the slowest took $slowest ms${plain}"
-    pid=$new_pid
+    pid=$(cat "$folder/nginx.pid")
+    nginx_runs "$pid" || fail "no nginx runs after the burst"
+    [ "$pid" != "$old" ] || fail "nginx has the pid it had before it fell asleep"
+    line "woken again" "1 wake for all, $held of them held; nginx is pid $pid now"
+    line "$burst x 200" "${green}the slowest took $slowest ms${plain}, nginx's start included"
 }
 
 stops() {
     local status=0
     stop_reveille || status=$?
     [ "$status" -eq 0 ] || fail "Reveille ended with $status"
+    pid=$(cat "$folder/nginx.pid" 2>/dev/null || echo "$pid")
     ! nginx_runs "$pid" || fail "nginx (pid $pid) outlived Reveille"
     line stopped "Reveille ended; no nginx is left"
 }
@@ -232,10 +239,11 @@ Its file: $folder/reveille.yaml (a change applies at once)
 Its log:  $log
 Ctrl-C stops it.
 TEXT
+    trap 'echo; stops; exit 0' INT
     local status=0
     wait "$reveille" || status=$?
     reveille=
-    fail "Reveille ended with $status"
+    fail "Reveille ended by itself, with $status"
 }
 
 build
@@ -249,6 +257,6 @@ if [ -n "${KEEP-}" ] && [ "$KEEP" != 0 ]; then
     keep_running
 else
     stops
-    printf '\n%sAll of it happened.%s The first answer took %s ms, nginx'\''s start included. (make demo KEEP=1 leaves it running.)\n' \
-        "$bold" "$plain" "$first_took"
+    printf '\n%sEach line was checked.%s The first answer took %s ms, nginx'\''s start included.\n' "$bold" "$plain" "$first_took"
+    printf 'make demo KEEP=1 leaves it running and says what to try.\n'
 fi

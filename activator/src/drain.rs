@@ -64,8 +64,12 @@ pub(crate) async fn run(shared: &Shared, workers: &[WorkerHandle], force: impl F
     tokio::select! {
         biased;
         () = force => tracing::warn!(connections = connected(), "told to stop at once"),
-        true = gentle => return,
-        else => tracing::warn!(connections = connected(), "the time to drain is over"),
+        all_gone = gentle => {
+            if all_gone {
+                return;
+            }
+            tracing::warn!(connections = connected(), "the time to drain is over");
+        }
     }
     shared.set_stage(Stage::Forced);
     let apps: Vec<_> = shared.apps().values().cloned().collect();

@@ -6,15 +6,19 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use reveille_core::directory;
 
 /// Held requests that a replica gets at first after a wake; doubled with every response head.
 const FIRST_WINDOW: u32 = 16;
+
+/// How often an endpoint may be suspected of dying.
+const SUSPECT_EVERY: Duration = Duration::from_secs(1);
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub(crate) struct Endpoint {
     retired: AtomicBool,
     in_flight: AtomicU32,
     window: AtomicU32,
+    /// When it was last suspected of dying. A lock, as it is taken only when a connection broke.
+    suspected: Mutex<Option<Instant>>,
 }
 
 impl Endpoint {
@@ -36,6 +42,7 @@ impl Endpoint {
             retired: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             window: AtomicU32::new(FIRST_WINDOW),
+            suspected: Mutex::new(None),
         }
     }
 
@@ -78,6 +85,16 @@ impl Endpoint {
     /// Requests that hold a slot.
     pub(crate) fn slots_taken(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether it may be suspected of dying now; notes that it is.
+    pub(crate) fn may_be_suspected(&self, now: Instant) -> bool {
+        let mut last = self.suspected.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = last.is_none_or(|last| now.saturating_duration_since(last) >= SUSPECT_EVERY);
+        if may {
+            *last = Some(now);
+        }
+        may
     }
 
     /// Widens the release: called at each response head, and every 50 ms.

@@ -99,12 +99,14 @@ impl App {
                 Err(Error::new(kind, detail).for_app(&self.id).retry_after(eta(&state.entry)))
             };
             if back.is_none() && (requests >= hold.max_requests.into() || held_bytes + bytes > hold.max_bytes) {
+                state.wanted = true;
                 return full(Kind::HoldFull, "as many as its hold allows");
             }
             // One that comes back is charged if there is room and held even if there is none: it was promised.
             let bytes = match (self.shared.budget.charge(bytes, requests, held_bytes), back) {
                 (Ok(()), _) => bytes,
                 (Err(Exceeded), None) => {
+                    state.wanted = true;
                     return full(Kind::HoldFullTotal, "and there is no more room for it in the hold of all apps");
                 }
                 (Err(Exceeded), Some(_)) => {

@@ -68,6 +68,8 @@ struct State {
     admitted: u64,
     /// When the wake in progress was requested; how long it took, while those who waited for it are released.
     wake: Woken,
+    /// A request that could not be held needs the app: with `hold.maxRequests: 0`, for one, none ever waits.
+    wanted: bool,
     /// A wake was asked for since the entry last changed.
     asked: bool,
     /// The task that widens the release is running.
@@ -138,6 +140,7 @@ impl App {
                 queue: Queue::new(),
                 admitted: 0,
                 wake: Woken::No,
+                wanted: false,
                 asked: false,
                 widening: false,
                 gone: false,
@@ -186,6 +189,7 @@ impl App {
             }
             state.entry = entry;
             state.asked = false;
+            state.wanted = false;
             state.dirty = true;
             applied
         })
@@ -228,6 +232,13 @@ impl App {
             }
             news
         })
+    }
+
+    /// The endpoint ended a connection without an answer: it may be dying. It gets nothing before it has been
+    /// probed, so that what waits is not lost with it. Returns whether it has to be probed: at most once a
+    /// second, or requests that the app cannot stand would slow down all others.
+    pub(crate) fn endpoint_suspected(self: &Arc<Self>, endpoint: &Endpoint) -> bool {
+        endpoint.may_be_suspected(Instant::now()) && self.endpoint_failed(endpoint)
     }
 
     /// How many requests wait.
@@ -290,7 +301,7 @@ impl App {
             if state.queue.is_empty() {
                 state.wake = Woken::No;
             }
-        } else if !state.queue.is_empty() {
+        } else if !state.queue.is_empty() || state.wanted {
             if let Some(error) = self.hopeless(state, hopeless::Since::Before) {
                 while let Some((_, waiter)) = state.queue.pop() {
                     self.shared.budget.refund(waiter.bytes);

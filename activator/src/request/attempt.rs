@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::body::RequestBody;
 use crate::{
     error::{Error, Kind},
+    prober,
     worker::{Chosen, Connection, Lease, Pool, Pooled, WorkerApp},
 };
 
@@ -87,7 +88,13 @@ pub(super) async fn attempt(
             (None, Some(head)) if repeats <= MAX_REPEATS => {
                 head.map(|()| RequestBody::none(connection.state.clone()))
             }
-            (None, _) => return Outcome::Failed(failed(app, failure.error())),
+            (None, _) => {
+                // Before the place is free: whoever gets it next would be lost as well.
+                if app.app.endpoint_suspected(&chosen.endpoint) {
+                    prober::start(app.app.clone(), chosen.endpoint.clone());
+                }
+                return Outcome::Failed(failed(app, failure.error()));
+            }
         };
         metrics.retried(&app.app.id);
     }

@@ -45,6 +45,9 @@ const HELD_BASE: u64 = 1 << 10;
 /// What hyper may have read of the body of a held request.
 const HELD_BODY: u64 = 8 << 10;
 
+/// How much of an unknown host is told to the client, in characters.
+const SHOWN_HOST: usize = 100;
+
 /// The client left while its request was held: there is nobody to answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the client left")]
@@ -89,8 +92,9 @@ fn route(
         Serve::Gateway => {
             let host = check::gateway_host(request).unwrap_or_default();
             let app = connection.worker.app_of_host(&host).ok_or_else(|| {
-                let detail = format!("no app has the host {:?}; add it to the app's `hosts`", host.escape_default().to_string());
-                Error::new(Kind::UnknownHost, detail)
+                // What is no valid host was refused before; a long one is not sent back whole.
+                let shown: String = host.chars().take(SHOWN_HOST).flat_map(char::escape_default).collect();
+                Error::new(Kind::UnknownHost, format!("no app has the host \"{shown}\"; add it to the app's `hosts`"))
             })?;
             Ok((app, None))
         }

@@ -10,6 +10,7 @@ mod hangup;
 mod pool;
 mod thread;
 mod ticker;
+mod upstream;
 
 use std::{
     cell::{Cell, RefCell},

@@ -14,7 +14,7 @@ use std::{
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 
-use super::ticker;
+use super::{ticker, upstream::UpstreamStream};
 use crate::{prober, request::body::RequestBody};
 
 /// Idle connections are closed after this: see the [module](self).
@@ -82,7 +82,7 @@ impl Pool {
         let stream = prober::connect(address).await?;
         let socket = stream.as_fd().as_raw_fd();
         let (sender, connection) =
-            http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
+            http1::Builder::new().handshake(TokioIo::new(UpstreamStream::new(stream))).await.map_err(std::io::Error::other)?;
         tokio::task::spawn_local(async move {
             // Whoever waits for the answer is told by hyper; there is nobody else to tell.
             drop(connection.await);

@@ -32,3 +32,31 @@ fn run(path: &Path, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     let _ = writeln!(out, "{}: ok, {apps} {}", path.display(), if apps == 1 { "app" } else { "apps" });
     Exit::Ok
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_ok_or_named_with_its_problems() {
+        let path = std::env::temp_dir().join(format!("reveille-check-{}.yaml", std::process::id()));
+        let app = "apps: [{name: web, command: [sh], ports: [{listen: 127.0.0.1:18081}]}]";
+        let mut printed = Vec::new();
+        for text in [app, "apps: []"] {
+            fs::write(&path, text).unwrap();
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let exit = run(&path, &mut out, &mut err);
+            let lines = [out, err]
+                .map(|bytes| String::from_utf8(bytes).unwrap().replace(path.to_str().unwrap(), "FILE"));
+            printed.push((exit, lines));
+        }
+        fs::remove_file(&path).unwrap();
+        let [(good, [out, _]), (bad, [nothing, err])] = printed.try_into().unwrap();
+        assert_eq!((good, out.as_str()), (ExitCode::SUCCESS, "FILE: ok, 1 app\n"));
+        assert_eq!((bad, nothing.as_str()), (ExitCode::from(BAD_FILE), ""));
+        let problem = "FILE:1:1: apps: no app is given; add one with a name, a command and a port";
+        assert_eq!(err, format!("{problem}\n1 problem; nothing would be started\n"));
+    }
+}

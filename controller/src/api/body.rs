@@ -35,7 +35,9 @@ impl<T: DeserializeOwned + Default, S: Sync> FromRequest<S> for OptionalJson<T> 
             return Ok(Self(T::default()));
         }
         check_type(&head.headers)?;
-        serde_json::from_slice(&bytes)
+        // As a map first: serde would take a list for a struct, too.
+        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes)
+            .and_then(|object| serde_json::from_value(object.into()))
             .map(Self)
             .map_err(|error| Problem::new(Kind::BadRequest, format!("the body cannot be used: {error}")))
     }

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::{
@@ -51,7 +52,10 @@ pub struct Alone(pub Child);
 
 impl Drop for Alone {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        // Not SIGKILL: nobody would end the workers of a killed nginx.
+        if let Some(process) = Process::of(self.0.id()) {
+            process.signal(Signal::SIGTERM);
+        }
         let _ = self.0.wait();
     }
 }
@@ -143,11 +147,16 @@ impl App {
         self.scratch.path()
     }
 
-    /// Runs it without Reveille, to look at the app or the harness itself. It is killed on drop.
+    /// Runs it without Reveille, to look at the app or the harness itself. It is told to end on drop.
     pub fn run_alone(&self) -> Alone {
         let (program, arguments) = self.command.split_first().expect("an app has a command");
         let env = self.env.iter().map(|(key, value)| (key, value));
-        let child = Command::new(program).args(arguments).envs(env).stderr(Stdio::null()).spawn();
+        let child = Command::new(program)
+            .args(arguments)
+            .envs(env)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
         Alone(child.expect("the app can be started"))
     }
 

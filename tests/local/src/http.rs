@@ -188,7 +188,12 @@ impl Conn {
 
     fn fill(&mut self) -> io::Result<usize> {
         let mut piece = [0; 16_384];
-        let count = self.stream.read(&mut piece)?;
+        let count = loop {
+            match self.stream.read(&mut piece) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
         self.unread.extend_from_slice(&piece[..count]);
         Ok(count)
     }
@@ -337,6 +342,7 @@ impl Conn {
             match self.stream.read(&mut piece) {
                 Ok(0) => return true,
                 Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return !is_timeout(&error),
             }
         }

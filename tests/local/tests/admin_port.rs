@@ -5,7 +5,9 @@ use std::{
     process::{Command, Stdio},
 };
 
-use reveille_tests_local::{Admin, Answer, App, Conn, get, product, report::skipped, until};
+use reveille_tests_local::{
+    Admin, Answer, App, Conn, Reveille, app::file, get, ports, product, report::skipped, until,
+};
 
 use crate::support::{SOON, problem, start};
 
@@ -68,9 +70,10 @@ fn a_foreign_origin_is_refused() {
 }
 
 #[test]
-fn what_is_not_local_is_not_served() {
+fn the_status_of_an_app_is_complete() {
     let app = App::slow("web").set("hosts: [web.localhost]");
-    let reveille = start(&[&app]);
+    let gateway = format!("gateway: \"127.0.0.1:{}\"\n", ports::free());
+    let reveille = Reveille::start(&(gateway + &file(&[&app])));
     let status = reveille.admin.app("web");
     assert_eq!((&status["namespace"], &status["name"]), (&"local".into(), &"web".into()));
     assert_eq!(status["listen"].as_array().map(Vec::len), Some(1), "{status}");

@@ -62,7 +62,7 @@ fn bad_files() -> Vec<(&'static str, String, Vec<String>)> {
         ("an unknown field within", file(&[&web.again().set("idle: {tll: 1s}")]), words(&["tll"])),
         ("a value out of range", file(&[&web.again().set("idle: {ttl: 1ms}")]), words(&["ttl", "100ms"])),
         ("a duration without a unit", file(&[&web.again().set("idle: {ttl: 30}")]), words(&["30", "unit"])),
-        ("a name that is none", file(&[&App::slow("Web_1")]), words(&["Web_1"])),
+        ("a name that is none", file(&[&App::slow("Web_1")]), words(&["name", "'W'"])),
         ("one name twice", file(&[&web, &App::slow("web")]), words(&["web"])),
         ("two apps on one port", file(&[&web, &same_listen]), vec![web.listen.to_string()]),
         ("two apps on one upstream port", file(&[&web, &same_upstream]), vec![web.upstream.to_string()]),
@@ -130,7 +130,10 @@ fn a_port_in_use_is_refused_and_nothing_is_started() {
     let squatter = TcpListener::bind(("127.0.0.1", api.listen)).unwrap();
     let (code, said) = run("local", &with_admin(&file(&[&web, &api])));
     assert_eq!(code, Some(64), "{said}");
-    assert!(said.contains(&api.listen.to_string()) && said.contains("api"), "it names port and app: {said}");
+    assert!(
+        said.contains(&api.listen.to_string()) && said.contains("apps[1]"),
+        "it names port and app: {said}"
+    );
     assert_eq!(web.starts() + api.starts(), 0);
     assert!(TcpStream::connect(("127.0.0.1", web.listen)).is_err());
     drop(squatter);
@@ -149,7 +152,8 @@ fn a_missing_file_is_named() {
 #[test]
 fn a_good_file_is_good() {
     let app = App::slow("web").set("idle: {ttl: 30s}").set("hosts: [web.localhost]");
-    let (code, said) = run("check", &with_admin(&file(&[&app])));
+    let yaml = format!("gateway: \"127.0.0.1:{}\"\n{}", ports::free(), file(&[&app]));
+    let (code, said) = run("check", &with_admin(&yaml));
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(app.starts(), 0, "a check starts nothing");
 }

@@ -77,7 +77,7 @@ fn crowds_leave_neither_memory_nor_open_files_behind() {
     let process = reveille.process();
     let baseline = process.open_files();
     let mut resident = Vec::new();
-    for round in 0..5 {
+    for round in 0..30 {
         let (mut conns, _) = send_crowd(app.listen);
         assert_all_answered(&mut conns);
         drop(conns);

@@ -62,8 +62,8 @@ fn the_slow_server_takes_a_thousand_connections() {
 
 #[test]
 fn the_slow_server_fails_and_stops_as_it_is_told() {
-    let mut failing = App::slow("failing").env("SLOW_EXIT", "3").run_alone();
-    assert_eq!(failing.0.wait().unwrap().code(), Some(3));
+    let failing = App::slow("failing").env("SLOW_EXIT", "3");
+    assert_eq!(failing.run_alone().0.wait().unwrap().code(), Some(3));
     let app = App::slow("stopping").env("SLOW_STOP_MS", "300");
     let mut server = app.run_alone();
     until("it listens", SOON, || Conn::try_open(app.upstream).is_ok());

@@ -1,6 +1,7 @@
 //! Tests of the file as a whole: text in, configuration or messages out.
 
 mod bad;
+mod docs;
 mod files;
 mod fuzz;
 mod good;

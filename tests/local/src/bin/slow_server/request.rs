@@ -90,7 +90,10 @@ impl Body {
         let mut piece = [0; 16_384];
         while left > 0 {
             let want = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
-            let count = reader.read(&mut piece[..want])?;
+            let count = match reader.read(&mut piece[..want]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            };
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
