@@ -56,7 +56,7 @@ lint: ## Formatting, lints, docs, dependencies (DENY_ADVISORIES=1: their advisor
 	@$(need) cargo cc rustfmt clippy cargo-deny
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
 	cargo deny --locked check licenses bans sources
 ifeq ($(DENY_ADVISORIES),1)
 	cargo deny --locked check advisories

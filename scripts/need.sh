@@ -65,15 +65,23 @@ install_packages() {
     has apt-get || die "$tool is missing" "install it by this system's package manager (on Debian: $by_hand)"
     as_root true || die "$tool is missing, and this user may not install it" "run as root: $by_hand"
     say "installing $* ($tool is missing) ..."
-    (
-        trap allow_services EXIT
-        forbid_services || exit 1
-        # Where one of several sources is out of reach, the others may have it.
-        as_root apt-get update -qq || true
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
-    ) >&2 || die "$tool could not be installed" "run as root, and see what it says: $by_hand"
+    local output
+    if ! output=$(apt_install "$@" 2>&1); then
+        say "$output"
+        die "$tool could not be installed" "run as root, and see what it says: $by_hand"
+    fi
+    lists=fresh
     hash -r
 }
+
+lists=old
+apt_install() (
+    trap allow_services EXIT
+    forbid_services || exit 1
+    # Where one of several sources is out of reach, the others may have it.
+    [ "$lists" = fresh ] || as_root apt-get update -qq || true
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 install -y -qq --no-install-recommends "$@"
+)
 
 need_program() {
     has "$1" || install_packages "$@"
@@ -89,7 +97,9 @@ need_nginx() {
 }
 
 need_cargo() {
-    local install="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y && . \"\$HOME/.cargo/env\""
+    local get_curl="" install
+    has curl || get_curl="apt-get update && apt-get install -y curl ca-certificates && "
+    install="${get_curl}curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y && . \"\$HOME/.cargo/env\""
     has cargo || die "Rust is missing ($rust_minimum or later is needed)" "install it: $install"
     local version
     version=$(cargo --version | awk '{ print $2 }')

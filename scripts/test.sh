@@ -26,9 +26,10 @@ unit=units and properties of every crate
 loom=the gate, every interleaving
 local=end to end, real servers and clients'
 
-declare -A passed failed skipped millis broken
+declare -A passed failed skipped millis
 tiers=()
 reasons=()
+failures=()
 tier=
 
 # Counts from now on for this tier.
@@ -66,6 +67,8 @@ count() { # TIER
             failed[$tier]=$((failed[$tier] + BASH_REMATCH[2]))
         elif [[ $line =~ ^test\ (.*)\ \.\.\.\ ignored(,\ (.*))?$ ]]; then
             skip "${BASH_REMATCH[1]}: ${BASH_REMATCH[3]:-ignored, without a reason}"
+        elif [[ $line =~ ^test\ (.*)\ \.\.\.\ FAILED$ ]]; then
+            failures+=("$tier: ${BASH_REMATCH[1]}")
         elif [[ $line =~ ^SKIPPED:\ (.*)$ ]]; then
             skip "${BASH_REMATCH[1]}"
             passed[$tier]=$((passed[$tier] - 1)) # the runner takes it for a passed one
@@ -89,7 +92,7 @@ run() { # TIER ENVIRONMENT... COMMAND...
     cargo=
     if [ "$status" -ne 0 ] && [ "$(sum failed)" -eq "$before" ]; then
         failed[$name]=$((failed[$name] + 1))
-        broken[$name]="cargo ended with $status; see $log"
+        failures+=("$name: cargo ended with $status; see $log")
     fi
 }
 
@@ -122,7 +125,6 @@ summary() {
         printf '%-8s %7d %7d %8d %5d.%03d  %s\n' "$name" "${passed[$name]}" "${failed[$name]}" "${skipped[$name]}" \
             $((millis[$name] / 1000)) $((millis[$name] % 1000)) "$title"
     done
-    for name in "${!broken[@]}"; do printf '\nbroken: %s: %s\n' "$name" "${broken[$name]}"; done
     if grep -q '^figure: ' "$REVEILLE_TEST_REPORT"; then
         printf '\nfigures:\n'
         sed -n 's/^figure: /  /p' "$REVEILLE_TEST_REPORT"
@@ -130,6 +132,10 @@ summary() {
     if [ "${#reasons[@]}" -gt 0 ]; then
         printf '\nskipped, so not proven here:\n'
         printf '  %s\n' "${reasons[@]}"
+    fi
+    if [ "${#failures[@]}" -gt 0 ]; then
+        printf '\nfailed:\n'
+        printf '  %s\n' "${failures[@]}"
     fi
     printf '\n%d s in all, builds included; logs: %s/\n' "$SECONDS" "$logs"
     printf '%d passed, %d failed, %d skipped\n' "$(sum passed)" "$(sum failed)" "$(sum skipped)"

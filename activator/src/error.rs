@@ -155,11 +155,9 @@ impl Kind {
             | Self::UpstreamProtocol
             | Self::ResponseHeaderTimeout
             | Self::TotalTimeout => Blame::App,
-            Self::HoldFull
-            | Self::HoldFullTotal
-            | Self::AsleepByHand
-            | Self::AppRemoved
-            | Self::Draining => Blame::Limit,
+            Self::HoldFull | Self::HoldFullTotal | Self::AsleepByHand | Self::AppRemoved | Self::Draining => {
+                Blame::Limit
+            }
         }
     }
 
@@ -281,12 +279,17 @@ mod tests {
             let heading = format!("### `{}` ({})", kind.slug(), kind.status());
             assert!(reference.contains(&heading), "docs/reference/errors.md lacks {heading:?}");
         }
-        assert_eq!(reference.matches("\n### `").count(), Kind::ALL.len(), "the reference lists a kind that is none");
+        assert_eq!(
+            reference.matches("\n### `").count(),
+            Kind::ALL.len(),
+            "the reference lists a kind that is none"
+        );
     }
 
     #[test]
     fn retry_after_is_at_least_a_second_and_rounded_up() {
-        let error = |ms| Error::new(Kind::HoldFull, "").retry_after(Duration::from_millis(ms)).retry_after_seconds();
+        let error =
+            |ms| Error::new(Kind::HoldFull, "").retry_after(Duration::from_millis(ms)).retry_after_seconds();
         assert_eq!((error(0), error(1), error(1_001)), (Some(1), Some(1), Some(2)));
     }
 }

@@ -101,8 +101,11 @@ impl Metrics {
             prometheus::Result::Ok(counter)
         };
         let hold_duration = HistogramVec::new(
-            HistogramOpts::new("reveille_hold_duration_seconds", "How long requests were held, by how it ended.")
-                .buckets(HOLDS.to_vec()),
+            HistogramOpts::new(
+                "reveille_hold_duration_seconds",
+                "How long requests were held, by how it ended.",
+            )
+            .buckets(HOLDS.to_vec()),
             &["namespace", "app", "outcome"],
         )?;
         registry.register(Box::new(hold_duration.clone()))?;
@@ -118,7 +121,11 @@ impl Metrics {
                 "Connections to endpoints that could not be opened.",
                 &[],
             )?,
-            retries: counter("reveille_retries_total", "Requests that were sent again on another connection.", &[])?,
+            retries: counter(
+                "reveille_retries_total",
+                "Requests that were sent again on another connection.",
+                &[],
+            )?,
         })
     }
 

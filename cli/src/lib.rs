@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`args`] | the command line and its help |
 //! | [`local`] | `reveille local`: both planes in one process |
-//! | [`file`] | the configuration file of local mode, checked with every problem at once |
+//! | [`mod@file`] | the configuration file of local mode, checked with every problem at once |
 //! | [`commands`] | `check`, `status`, `wake`, `sleep` |
 //! | [`client`] | the calls to the admin port |
 //! | [`output`] | tables, times, colours |

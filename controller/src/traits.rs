@@ -95,7 +95,11 @@ pub trait Apps: Send + Sync {
     ///
     /// # Errors
     /// A [`Refusal`].
-    fn sleep<'a>(&'a self, app: &'a AppId, request: SleepRequest) -> BoxFuture<'a, Result<AppStatus, Refusal>>;
+    fn sleep<'a>(
+        &'a self,
+        app: &'a AppId,
+        request: SleepRequest,
+    ) -> BoxFuture<'a, Result<AppStatus, Refusal>>;
 
     /// Whether the process serves: false before it is up and while it drains.
     fn is_ready(&self) -> bool;

@@ -98,7 +98,8 @@ impl App {
                 let detail = format!("{requests} requests wait for {} already, {what}", self.id);
                 Err(Error::new(kind, detail).for_app(&self.id).retry_after(eta(&state.entry)))
             };
-            if back.is_none() && (requests >= hold.max_requests.into() || held_bytes + bytes > hold.max_bytes) {
+            if back.is_none() && (requests >= hold.max_requests.into() || held_bytes + bytes > hold.max_bytes)
+            {
                 state.wanted = true;
                 return full(Kind::HoldFull, "as many as its hold allows");
             }
@@ -107,7 +108,10 @@ impl App {
                 (Ok(()), _) => bytes,
                 (Err(Exceeded), None) => {
                     state.wanted = true;
-                    return full(Kind::HoldFullTotal, "and there is no more room for it in the hold of all apps");
+                    return full(
+                        Kind::HoldFullTotal,
+                        "and there is no more room for it in the hold of all apps",
+                    );
                 }
                 (Err(Exceeded), Some(_)) => {
                     self.shared.budget.charge_anyway(bytes);
@@ -140,7 +144,9 @@ impl Held {
         match (&mut self.verdict).await {
             Ok(verdict) => verdict,
             // The queue tells everyone whom it takes out.
-            Err(_) => Err(Error::new(Kind::AppRemoved, format!("{} is gone", self.app.id)).for_app(&self.app.id)),
+            Err(_) => {
+                Err(Error::new(Kind::AppRemoved, format!("{} is gone", self.app.id)).for_app(&self.app.id))
+            }
         }
     }
 }

@@ -40,7 +40,10 @@ impl App {
         }
         let asleep = matches!(state.entry.phase, Phase::Asleep | Phase::FallingAsleep);
         if asleep && !state.entry.wake_on_request {
-            let detail = format!("{id} was put to sleep by hand and requests do not wake it: `reveille wake {}`", id.name);
+            let detail = format!(
+                "{id} was put to sleep by hand and requests do not wake it: `reveille wake {}`",
+                id.name
+            );
             return Some(Error::new(Kind::AsleepByHand, detail).for_app(id));
         }
         let WakeState::Failed { id: wake, failure, retry_at } = &state.entry.wake else { return None };

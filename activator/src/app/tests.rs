@@ -79,7 +79,8 @@ impl World {
         self.apply(|entry| {
             let id = WakeId::new("web", 1);
             entry.phase = Phase::Waking;
-            entry.wake = WakeState::InProgress { id, since: Instant::now(), step: Step::Starting, usual: None };
+            entry.wake =
+                WakeState::InProgress { id, since: Instant::now(), step: Step::Starting, usual: None };
         });
     }
 
@@ -211,7 +212,11 @@ async fn a_failed_wake_answers_all_that_wait_and_the_next_are_told_of_the_pause(
     let mut held = world.hold();
     let failed = |kind| WakeState::Failed {
         id: WakeId::new("web", 1),
-        failure: Arc::new(Failure { kind, reason: "it exited with code 1".into(), output: vec!["secret".into()] }),
+        failure: Arc::new(Failure {
+            kind,
+            reason: "it exited with code 1".into(),
+            output: vec!["secret".into()],
+        }),
         retry_at: Instant::now() + Duration::from_secs(7),
     };
     world.waking();
@@ -232,7 +237,11 @@ async fn a_failure_whose_pause_is_over_is_tried_again() {
     world.apply(|entry| {
         entry.wake = WakeState::Failed {
             id: WakeId::new("web", 1),
-            failure: Arc::new(Failure { kind: FailureKind::Crashed, reason: String::new(), output: Vec::new() }),
+            failure: Arc::new(Failure {
+                kind: FailureKind::Crashed,
+                reason: String::new(),
+                output: Vec::new(),
+            }),
             retry_at: Instant::now(),
         };
     });

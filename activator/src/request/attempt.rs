@@ -78,7 +78,9 @@ pub(super) async fn attempt(
         };
         let replay = (replayable && pooled.reused).then(|| head_of(&request));
         let mut failure = match pooled.sender.try_send_request(request).await {
-            Ok(response) => return Outcome::Response(response, Engaged { chosen, lease: pooled.lease(&app.pool) }),
+            Ok(response) => {
+                return Outcome::Response(response, Engaged { chosen, lease: pooled.lease(&app.pool) });
+            }
             Err(failure) => failure,
         };
         repeats += 1;

@@ -103,7 +103,11 @@ struct Deadlines {
 impl ResponseBody {
     /// A body that is all there.
     pub(crate) fn full(bytes: Bytes) -> Self {
-        Self { source: Source::Full(Some(bytes).filter(|bytes| !bytes.is_empty())), guard: None, deadlines: None }
+        Self {
+            source: Source::Full(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            guard: None,
+            deadlines: None,
+        }
     }
 
     /// The app's response. What it engaged is given back at its end.
@@ -162,7 +166,10 @@ impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
         let polled = match this.source.project() {
             SourceProjection::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),

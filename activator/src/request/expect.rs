@@ -64,8 +64,9 @@ impl Permission {
         if self.granted.yes.load(Ordering::Acquire) {
             return Poll::Ready(());
         }
-        let patience =
-            self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + PATIENCE)));
+        let patience = self
+            .patience
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + PATIENCE)));
         patience.as_mut().poll(cx)
     }
 }

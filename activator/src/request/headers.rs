@@ -20,7 +20,8 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 const MAX_REQUEST_ID: usize = 128;
 
 /// Fields that belong to one hop (RFC 9110, 7.6.1).
-const HOP_BY_HOP: [HeaderName; 6] = [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
+const HOP_BY_HOP: [HeaderName; 6] =
+    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
 
 /// What apps are told about a client; one a connection, so that values are made once.
 pub(crate) struct Forwarded {
@@ -74,7 +75,10 @@ pub(super) fn to_upstream<B>(request: &mut Request<B>, forwarded: &mut Forwarded
     // The target is sent in origin form: an absolute one says the same as Host, which was checked.
     if request.uri().scheme().is_some() {
         if let Some(authority) = request.uri().authority().map(|a| HeaderValue::from_str(a.as_str())) {
-            request.headers_mut().entry(HOST).or_insert(authority.expect("an authority is a valid field value"));
+            request
+                .headers_mut()
+                .entry(HOST)
+                .or_insert(authority.expect("an authority is a valid field value"));
         }
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
         *request.uri_mut() = target.parse().expect("a part of a valid target is a valid target");
@@ -211,11 +215,14 @@ mod tests {
             assert!(!headers.contains_key(name), "{name}");
         }
         assert_eq!(headers["te"], "trailers", "put back for trailers to arrive");
-        assert_eq!((&headers["trailer"], &headers["host"], &headers["content-length"]), (
-            &HeaderValue::from_static("x-sum"),
-            &HeaderValue::from_static("web:80"),
-            &HeaderValue::from_static("3")
-        ));
+        assert_eq!(
+            (&headers["trailer"], &headers["host"], &headers["content-length"]),
+            (
+                &HeaderValue::from_static("x-sum"),
+                &HeaderValue::from_static("web:80"),
+                &HeaderValue::from_static("3")
+            )
+        );
     }
 
     #[test]
@@ -266,6 +273,9 @@ mod tests {
         let mut forwarded = Forwarded::new("10.1.2.3".parse().unwrap(), &[]);
         let mut request = Request::builder().uri("http://web/a?b=1").body(()).unwrap();
         to_upstream(&mut request, &mut forwarded);
-        assert_eq!((request.uri().to_string().as_str(), &request.headers()["host"]), ("/a?b=1", &HeaderValue::from_static("web")));
+        assert_eq!(
+            (request.uri().to_string().as_str(), &request.headers()["host"]),
+            ("/a?b=1", &HeaderValue::from_static("web"))
+        );
     }
 }

@@ -24,9 +24,7 @@ use tokio::time::timeout;
 use super::{
     attempt::{self, Engaged, Outcome},
     body::{RequestBody, ResponseBody},
-    check,
-    expect,
-    headers,
+    check, expect, headers,
     in_flight::InFlight,
 };
 use crate::{
@@ -94,7 +92,10 @@ fn route(
             let app = connection.worker.app_of_host(&host).ok_or_else(|| {
                 // What is no valid host was refused before; a long one is not sent back whole.
                 let shown: String = host.chars().take(SHOWN_HOST).flat_map(char::escape_default).collect();
-                Error::new(Kind::UnknownHost, format!("no app has the host \"{shown}\"; add it to the app's `hosts`"))
+                Error::new(
+                    Kind::UnknownHost,
+                    format!("no app has the host \"{shown}\"; add it to the app's `hosts`"),
+                )
             })?;
             Ok((app, None))
         }
@@ -134,7 +135,10 @@ async fn serve_app(
 }
 
 /// Tells a client on a process that is on its way out to go elsewhere with its next request.
-fn closing_if_draining(connection: &Connection, mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+fn closing_if_draining(
+    connection: &Connection,
+    mut response: Response<ResponseBody>,
+) -> Response<ResponseBody> {
     if connection.worker.shared.stage() != Stage::Serving {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -248,7 +252,10 @@ impl Passage<'_> {
     ) -> Result<Outcome, Stop> {
         let attempt = attempt::attempt(self.app, self.connection, chosen, address, request);
         let total = policy.timeouts.total.map(|limit| {
-            (limit.saturating_sub(guard.started().elapsed().saturating_sub(guard.held_for())), Kind::TotalTimeout)
+            (
+                limit.saturating_sub(guard.started().elapsed().saturating_sub(guard.held_for())),
+                Kind::TotalTimeout,
+            )
         });
         let head = policy.timeouts.response_header.map(|limit| (limit, Kind::ResponseHeaderTimeout));
         let Some((limit, kind)) = [head, total].into_iter().flatten().min_by_key(|(limit, _)| *limit) else {
@@ -283,7 +290,8 @@ impl Passage<'_> {
             parts.headers.append(SERVER_TIMING, server_timing(guard.held_for(), held.wake));
         }
         let total = policy.timeouts.total.map(|limit| (guard.started() + guard.held_for() + limit).into());
-        let body = ResponseBody::upstream(incoming, engaged).with_deadlines(policy.timeouts.stream_idle, total);
+        let body =
+            ResponseBody::upstream(incoming, engaged).with_deadlines(policy.timeouts.stream_idle, total);
         Ok(Response::from_parts(parts, body))
     }
 
@@ -291,9 +299,9 @@ impl Passage<'_> {
     fn answer_probe(&self) -> Result<Response<ResponseBody>, Stop> {
         let app = &self.app.app;
         let phase = app.phase();
-        let ok = self.prober.is_some_and(|prober| {
-            self.app.view(app.gate.word()).entry.policy.probes.answers_ok(prober)
-        });
+        let ok = self
+            .prober
+            .is_some_and(|prober| self.app.view(app.gate.word()).entry.policy.probes.answers_ok(prober));
         if !ok {
             let detail = format!("{} is {phase}; a probe does not wake it", app.id);
             return Err(Error::new(Kind::NotAwake, detail).for_app(&app.id).retry_after(app.eta()).into());
@@ -375,7 +383,9 @@ fn outgoing(request: Request<Incoming>, connection: &Connection) -> Request<Requ
 fn held_cost(request: &Request<Incoming>) -> u64 {
     let fields: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     let body = if request.body().is_end_stream() { 0 } else { HELD_BODY };
-    HELD_BASE + body + (fields + request.uri().path().len() + request.uri().query().map_or(0, str::len)) as u64
+    HELD_BASE
+        + body
+        + (fields + request.uri().path().len() + request.uri().query().map_or(0, str::len)) as u64
 }
 
 fn server_timing(hold: Duration, wake: Option<Duration>) -> HeaderValue {

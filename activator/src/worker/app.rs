@@ -39,8 +39,13 @@ impl Drop for Chosen {
 impl WorkerApp {
     pub(super) fn new(app: Arc<App>, worker: usize) -> Self {
         let view = app.view();
-        let this =
-            Self { app, worker, pool: Rc::new(Pool::new()), view: RefCell::new(view), loads: RefCell::default() };
+        let this = Self {
+            app,
+            worker,
+            pool: Rc::new(Pool::new()),
+            view: RefCell::new(view),
+            loads: RefCell::default(),
+        };
         this.refresh();
         this
     }
@@ -73,9 +78,12 @@ impl WorkerApp {
         let view = self.view(word);
         let usable: usize = view.endpoints.iter().filter(|endpoint| endpoint.is_usable()).count();
         let nth = |n: usize| {
-            view.endpoints.iter().zip(self.loads.borrow().iter()).filter(|(e, _)| e.is_usable()).nth(n).map(
-                |(endpoint, (_, load))| (endpoint.clone(), load.clone()),
-            )
+            view.endpoints
+                .iter()
+                .zip(self.loads.borrow().iter())
+                .filter(|(e, _)| e.is_usable())
+                .nth(n)
+                .map(|(endpoint, (_, load))| (endpoint.clone(), load.clone()))
         };
         let (first, second) = match usable {
             0 => return None,

@@ -205,10 +205,8 @@ impl Connection {
         });
         let io = TokioIo::new(ClientStream { stream, state: state.clone(), worker: worker.clone() });
         let service = service_fn(move |request| request::serve(connection.clone(), request));
-        let served = http1::Builder::new()
-            .max_header_size(MAX_HEAD)
-            .half_close(false)
-            .serve_connection(io, service);
+        let served =
+            http1::Builder::new().max_header_size(MAX_HEAD).half_close(false).serve_connection(io, service);
         drive(served, &state).await;
         worker.connections.borrow_mut().remove(key);
     }

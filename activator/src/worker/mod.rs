@@ -1,7 +1,7 @@
 //! One worker: a thread with a runtime, listeners, client connections and upstream connections of its own.
 //!
 //! Everything here stays on the worker's thread and is shared by `Rc`; other threads talk to it by
-//! [`Command`]s. What is shared with other workers is in [`App`](crate::app::App).
+//! [`Command`]s. What is shared with other workers is in [`App`].
 
 mod accept;
 mod app;

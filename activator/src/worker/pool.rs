@@ -81,8 +81,10 @@ impl Pool {
     pub(crate) async fn connect(generation: u64, address: SocketAddr) -> std::io::Result<Pooled> {
         let stream = prober::connect(address).await?;
         let socket = stream.as_fd().as_raw_fd();
-        let (sender, connection) =
-            http1::Builder::new().handshake(TokioIo::new(UpstreamStream::new(stream))).await.map_err(std::io::Error::other)?;
+        let (sender, connection) = http1::Builder::new()
+            .handshake(TokioIo::new(UpstreamStream::new(stream)))
+            .await
+            .map_err(std::io::Error::other)?;
         tokio::task::spawn_local(async move {
             // Whoever waits for the answer is told by hyper; there is nobody else to tell.
             drop(connection.await);

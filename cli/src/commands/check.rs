@@ -54,8 +54,8 @@ mod tests {
         }
         fs::remove_file(&path).unwrap();
         let [(good, [out, _]), (bad, [nothing, err])] = printed.try_into().unwrap();
-        assert_eq!((good, out.as_str()), (ExitCode::SUCCESS, "FILE: ok, 1 app\n"));
-        assert_eq!((bad, nothing.as_str()), (ExitCode::from(BAD_FILE), ""));
+        assert_eq!((good, out.as_str()), (Exit::Ok, "FILE: ok, 1 app\n"));
+        assert_eq!((bad, nothing.as_str()), (Exit::BadConfig, ""));
         let problem = "FILE:1:1: apps: no app is given; add one with a name, a command and a port";
         assert_eq!(err, format!("{problem}\n1 problem; nothing would be started\n"));
     }

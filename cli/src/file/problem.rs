@@ -1,7 +1,10 @@
 //! What is wrong with a file, and how that is printed: one line for each problem, as compilers do, plain
 //! enough for editors to jump to.
 
-use std::{fmt, path::Path};
+use std::{
+    fmt::{self, Write as _},
+    path::Path,
+};
 
 /// More problems than this are not listed: nobody reads them, and a file that big is the wrong file.
 pub(super) const MAX_PROBLEMS: usize = 100;
@@ -77,7 +80,25 @@ impl fmt::Display for Lines<'_> {
             if !problem.field.is_empty() {
                 write!(f, ": {}", problem.field)?;
             }
-            writeln!(f, ": {}", problem.reason)?;
+            writeln!(f, ": {}", Printable(&problem.reason))?;
+        }
+        Ok(())
+    }
+}
+
+/// A text in which nothing can end a line or steer a terminal: paths and names come from the file.
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            // Line and paragraph separators, and the marks that turn the direction of text.
+            let steers = matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            if c.is_control() || steers {
+                write!(f, "{}", c.escape_default())?;
+            } else {
+                f.write_char(c)?;
+            }
         }
         Ok(())
     }

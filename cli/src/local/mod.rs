@@ -12,7 +12,13 @@ mod planes;
 mod reload;
 mod signals;
 
-use std::{io::{self, Write}, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use reveille_activator::{Activator, config};
 use reveille_controller::{
@@ -85,7 +91,8 @@ fn raise_open_files(config: &LocalConfig, args: &LocalArgs) {
 async fn serve(args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> {
     let mut signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
     let registry = planes::registry();
-    let admin = TcpListener::bind(config.admin).await.map_err(|error| cannot("open the admin port", &error))?;
+    let admin =
+        TcpListener::bind(config.admin).await.map_err(|error| cannot("open the admin port", &error))?;
     let options = Options { guardian_exe: PathBuf::from("/proc/self/exe") };
     let local = Local::start(config.apps.clone(), options, &registry);
     let activator = reveille_activator::build(

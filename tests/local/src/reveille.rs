@@ -49,6 +49,15 @@ impl Reveille {
     /// If it does not become ready.
     #[track_caller]
     pub fn start_with(yaml: &str, arguments: &[&str]) -> Self {
+        Self::start_in(yaml, arguments, &[])
+    }
+
+    /// Starts it with more arguments and more environment.
+    ///
+    /// # Panics
+    /// If it does not become ready.
+    #[track_caller]
+    pub fn start_in(yaml: &str, arguments: &[&str], env: &[(&str, &str)]) -> Self {
         let scratch = Scratch::new("reveille");
         let admin = Admin { port: ports::free() };
         let file = scratch.write("reveille.yaml", &with_admin(yaml, admin));
@@ -57,6 +66,7 @@ impl Reveille {
             .args(["local", "-c"])
             .arg(file)
             .args(arguments)
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be opened twice"))
             .stderr(log)

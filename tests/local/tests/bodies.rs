@@ -181,13 +181,21 @@ fn a_refusal_of_ones_own_asks_for_no_body_either() {
 fn an_early_answer_over_an_unread_body_arrives() {
     let app = App::slow("unreadbody");
     let reveille = start_awake(&app);
-    for _ in 0..20 {
+    let ask = |path: &str| {
         let mut conn = Conn::open(app.listen);
-        conn.send("POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
+        conn.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n"));
         let _ = conn.try_send("x".repeat(100_000));
-        let answer = conn.answer();
+        conn.answer()
+    };
+    for _ in 0..20 {
+        let answer = ask("/early");
         assert_eq!((answer.status(), answer.text()), (413, "too large".into()));
     }
+    // An app that resets may take its answer back: then the client gets to know that at once.
+    let statuses: Vec<u16> = (0..20).map(|_| ask("/abrupt").status()).collect();
+    assert!(statuses.iter().all(|status| matches!(status, 413 | 502)), "{statuses:?}");
+    let arrived = statuses.iter().filter(|status| **status == 413).count();
+    figure("bodies", &format!("{arrived} of 20 early answers arrived although the app reset the connection"));
     until("nothing is in flight", SOON, || reveille.admin.in_flight("unreadbody") == 0);
     reveille.stop();
 }

@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 use reveille_tests_local::{
-    App, Conn,
+    Answer, App, Conn,
     http::{get, post},
     pause,
     process::Process,
@@ -14,10 +14,10 @@ use crate::support::{SOON, problem, start, start_awake, wake};
 
 /// Asks again as `Retry-After` says, as a polite client does.
 #[track_caller]
-fn get_politely(port: u16, path: &str) {
+fn politely(mut ask: impl FnMut() -> Answer) {
     let mut refused = Vec::new();
     for _ in 0..4 {
-        let answer = get(port, path);
+        let answer = ask();
         if answer.status() == 200 {
             return;
         }
@@ -31,7 +31,8 @@ fn get_politely(port: u16, path: &str) {
 
 #[test]
 fn killed_while_it_serves_it_wakes_again_and_only_the_delivered_request_fails() {
-    let app = App::slow("serving").set("concurrency: 1").set("idle: {ttl: 5m}");
+    // Asked by HTTP whether it is ready: the kernel may accept a connection for a process that is dying.
+    let app = App::slow("serving").set("concurrency: 1").set("wake: {readiness: {http: {path: /ready}}}");
     let reveille = start_awake(&app);
     let first = app.await_start(1, SOON);
     let mut delivered = Conn::open(app.listen);
@@ -62,11 +63,24 @@ fn killed_while_it_is_idle_the_next_request_on_a_kept_connection_is_served() {
     let reveille = start_awake(&app);
     let mut kept = Conn::open(app.listen);
     assert_eq!(kept.get("/before").status(), 200);
-    app.await_start(1, SOON).signal(Signal::SIGKILL);
-    kept.send_post("/after", "once");
-    let answer = kept.answer();
+    let first = app.await_start(1, SOON);
+    first.signal(Signal::SIGKILL);
+    // A dying process may still take a request along. Once it is dead, its connection to Reveille has ended,
+    // which need not have been noticed yet: what may be repeated is.
+    until("the process is dead", SOON, || !first.runs());
+    let answer = kept.get("/at-once");
     assert_eq!(answer.status(), 200, "{:?} {}", answer.head, answer.text());
     assert_eq!(app.starts(), 2);
+    reveille.admin.await_phase("idle", "Awake", SOON);
+
+    // Once the death is known, nothing is sent to the dead: what may not be repeated is served, too.
+    app.await_start(2, SOON).signal(Signal::SIGKILL);
+    reveille.admin.await_phase("idle", "Asleep", SOON);
+    politely(|| {
+        kept.send_post("/after", "once");
+        kept.answer()
+    });
+    assert_eq!((app.starts(), app.requests("/after")), (3, 1));
     reveille.stop();
 }
 
@@ -88,7 +102,7 @@ fn killed_while_it_starts_it_says_so_at_once_and_serves_the_next_attempt() {
             assert!(answer.retry_after().is_some(), "{:?}", answer.head);
         }
     }
-    get_politely(app.listen, "/next");
+    politely(|| get(app.listen, "/next"));
     assert!(app.starts() >= 2);
     reveille.stop();
 }
@@ -140,11 +154,14 @@ fn an_nginx_whose_master_is_killed_leaves_no_worker_on_its_port() {
     let master: u32 =
         std::fs::read_to_string(app.folder().join("nginx.pid")).unwrap().trim().parse().unwrap();
     let master = Process::of(master).unwrap();
-    let workers = master.descendants();
-    assert_eq!(workers.len(), 2, "workers of nginx");
+    let mut workers = Vec::new();
+    until("nginx has its workers", SOON, || {
+        workers = master.descendants();
+        workers.len() == 2
+    });
     master.signal(Signal::SIGKILL);
     reveille_tests_local::reveille::assert_gone(&workers, secs(5));
-    get_politely(app.listen, "/");
+    politely(|| get(app.listen, "/"));
     wake(&reveille, "master");
     let after: u32 = std::fs::read_to_string(app.folder().join("nginx.pid")).unwrap().trim().parse().unwrap();
     assert_ne!(after, master.pid);

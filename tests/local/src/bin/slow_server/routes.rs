@@ -12,7 +12,8 @@
 //! | `/chunked` | three chunks and the trailers `x-sum`, `x-end` |
 //! | `/hop` | fields that concern only this connection |
 //! | `/status?code=N` | that status, without a body |
-//! | `/early?ms=N` | 413 after N ms, without asking for the body |
+//! | `/early?ms=N` | 413 after N ms, without asking for the body, as nginx does it: what still comes is dropped |
+//! | `/abrupt?ms=N` | the same, but the connection is reset by what still comes |
 //! | `/close` | `Connection: close` |
 //! | `/reset` | the connection's end instead of an answer |
 //! | all else | `ok` |
@@ -20,7 +21,7 @@
 use std::{
     env,
     io::{self, BufReader, Write},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
     time::Duration,
 };
 
@@ -54,9 +55,12 @@ pub(crate) fn serve(stream: TcpStream, log: &Log) -> io::Result<()> {
 /// Answers one request. Returns whether the connection goes on.
 fn answer(request: &Request, reader: &mut BufReader<TcpStream>) -> io::Result<bool> {
     let wait = Duration::from_millis(request.query("ms").unwrap_or(0));
-    if request.path() == "/early" {
+    if matches!(request.path(), "/early" | "/abrupt") {
         pause(wait);
         send(request, reader.get_mut(), "413 Content Too Large", "Connection: close\r\n", b"too large")?;
+        if request.path() == "/early" {
+            linger(reader)?;
+        }
         return Ok(false);
     }
     if request.path() == "/reset" {
@@ -86,7 +90,8 @@ fn answer(request: &Request, reader: &mut BufReader<TcpStream>) -> io::Result<bo
         }
         "/status" => {
             let code = request.query("code").unwrap_or(204);
-            stream.write_all(format!("HTTP/1.1 {code} As Told\r\nX-App: 1\r\n\r\n").as_bytes())?;
+            let length = if matches!(code, 204 | 304) { "" } else { "Content-Length: 0\r\n" };
+            stream.write_all(format!("HTTP/1.1 {code} As Told\r\nX-App: 1\r\n{length}\r\n").as_bytes())?;
         }
         "/close" => {
             send(request, stream, "200 OK", "Connection: close\r\n", b"closing")?;
@@ -96,6 +101,14 @@ fn answer(request: &Request, reader: &mut BufReader<TcpStream>) -> io::Result<bo
     }
     let close = request.field("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
     Ok(!close && request.version == "HTTP/1.1")
+}
+
+/// Drops what the client still sends until it closes, so that the kernel does not reset the connection.
+fn linger(reader: &mut BufReader<TcpStream>) -> io::Result<()> {
+    reader.get_ref().shutdown(Shutdown::Write)?;
+    reader.get_ref().set_read_timeout(Some(Duration::from_secs(2)))?;
+    io::copy(reader, &mut io::sink())?;
+    Ok(())
 }
 
 fn send(request: &Request, out: &mut TcpStream, status: &str, fields: &str, body: &[u8]) -> io::Result<()> {
