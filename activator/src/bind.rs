@@ -40,7 +40,8 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+        // `[::]` is every address, of both families.
+        socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     Ok(socket)
 }

@@ -38,14 +38,14 @@ impl Registry {
         (Self { shared, workers, ports: HashMap::new(), hosts: HashMap::new(), bind_errors }, errors)
     }
 
-    pub(crate) fn apply(&mut self, change: Change) {
+    pub(crate) async fn apply(&mut self, change: Change) {
         match change {
-            Change::App(entry) => self.upsert(&entry),
+            Change::App(entry) => self.upsert(&entry).await,
             Change::Gone(id) => self.remove(&id),
         }
     }
 
-    fn upsert(&mut self, entry: &Arc<AppEntry>) {
+    async fn upsert(&mut self, entry: &Arc<AppEntry>) {
         let known = self.shared.app(&entry.id);
         let app = known.unwrap_or_else(|| {
             let app = App::new(entry.clone(), self.shared.clone());
@@ -60,7 +60,7 @@ impl Registry {
         for endpoint in applied.to_probe {
             prober::start(app.clone(), endpoint);
         }
-        self.update_ports(&app, entry);
+        self.update_ports(&app, entry).await;
         self.update_hosts(entry);
     }
 
@@ -73,20 +73,33 @@ impl Registry {
         self.shared.metrics.forget(id);
     }
 
-    fn update_ports(&mut self, app: &Arc<App>, entry: &AppEntry) {
+    async fn update_ports(&mut self, app: &Arc<App>, entry: &AppEntry) {
+        let new: Vec<_> = entry
+            .ports
+            .iter()
+            .map(|port| port.listen)
+            .filter(|listen| self.ports.get(listen) != Some(&entry.id))
+            .collect();
         self.close_ports(&entry.id, |address| entry.ports.iter().any(|port| port.listen == address));
-        for port in entry.ports.iter() {
-            if self.ports.get(&port.listen) != Some(&entry.id) {
-                self.open_port(app, port.listen);
+        if new.is_empty() {
+            return;
+        }
+        for address in &new {
+            // It goes from one app to another in the same reload; the old one's change is still to come.
+            if self.ports.remove(address).is_some() {
+                self.tell(|| Command::Unlisten(*address));
             }
+        }
+        // An address can be bound again once every worker has closed its listener for it.
+        for worker in self.workers.iter() {
+            worker.caught_up().await;
+        }
+        for address in new {
+            self.open_port(app, address);
         }
     }
 
     fn open_port(&mut self, app: &Arc<App>, address: SocketAddr) {
-        if self.ports.remove(&address).is_some() {
-            // It goes from one app to another in the same reload; the old one's change is still to come.
-            self.tell(|| Command::Unlisten(address));
-        }
         self.bind_errors.send_modify(|errors| errors.retain(|error| error.listen != address));
         match bind::bind_each(address, self.workers.len()) {
             Ok(listeners) => {

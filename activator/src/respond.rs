@@ -43,7 +43,8 @@ pub(crate) fn problem(error: &Error, request_id: Option<&HeaderValue>) -> Respon
     if let Some(id) = request_id {
         headers.insert("x-request-id", id.clone());
     }
-    if matches!(kind, Kind::BadRequest | Kind::MethodNotSupported) {
+    // What follows a malformed request cannot be trusted; an app that is gone may come back as another one.
+    if matches!(kind, Kind::BadRequest | Kind::MethodNotSupported | Kind::AppRemoved) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -135,11 +135,11 @@ pub async fn build(
     };
     let (mut registry, bind_errors) = Registry::new(shared.clone(), workers.clone());
     while let Some(Some(change)) = directory.next().now_or_never() {
-        registry.apply(change);
+        registry.apply(change).await;
     }
     shared.control.spawn(async move {
         while let Some(change) = directory.next().await {
-            registry.apply(change);
+            registry.apply(change).await;
         }
         tracing::warn!("the directory has ended; going on with what it said last");
         std::future::pending::<()>().await;

@@ -15,6 +15,9 @@ use crate::{
 /// A report older than this says nothing: the activator may have served since.
 pub const REPORT_FRESH_FOR: Duration = Duration::from_secs(5);
 
+/// When to look again if nothing but probes is in flight.
+const PROBES_END_WITHIN: Duration = Duration::from_millis(250);
+
 /// Never looks again sooner than this, however short the TTL.
 pub const MIN_RECHECK: Duration = Duration::from_millis(10);
 
@@ -97,7 +100,9 @@ pub fn decide(now: Instant, observed: &Observed, policy: &Policy) -> Decision {
             return stay(Stay::Unknown, Some(REPORT_FRESH_FOR));
         }
         if activity.in_flight > 0 {
-            return stay(Stay::InFlight, Some(ttl));
+            // Probes alone end soon and do not begin the TTL anew.
+            let only_probes = !activity.quiet.is_zero();
+            return stay(Stay::InFlight, Some(if only_probes { ttl.min(PROBES_END_WITHIN) } else { ttl }));
         }
         // Nothing is added for the report's age: work may have come since it was made.
         quiet = quiet.min(activity.quiet);

@@ -90,6 +90,10 @@ pub(super) async fn attempt(
             (None, Some(head)) if repeats <= MAX_REPEATS => {
                 head.map(|()| RequestBody::none(connection.state.clone()))
             }
+            (None, _) if connection.state.body_failed() => {
+                let detail = "the request's body broke off or is malformed (RFC 9112, 7.1)";
+                return Outcome::Failed(Error::new(Kind::BadRequest, detail).for_app(&app.app.id));
+            }
             (None, _) => {
                 // Before the place is free: whoever gets it next would be lost as well.
                 if app.app.endpoint_suspected(&chosen.endpoint) {

@@ -57,8 +57,10 @@ impl Body for RequestBody {
             *this.permission = None;
         }
         let polled = incoming.poll_frame(cx);
-        if let Poll::Ready(None | Some(Err(_))) = polled {
-            this.state.on_body_end();
+        match polled {
+            Poll::Ready(None) => this.state.on_body_end(),
+            Poll::Ready(Some(Err(_))) => this.state.on_body_error(),
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }
         polled
     }
@@ -155,6 +157,11 @@ impl Deadlines {
         Poll::Pending
     }
 
+    /// Whether the time is over although pieces keep coming.
+    fn is_overdue(&self) -> bool {
+        self.total.as_ref().is_some_and(|sleep| sleep.is_elapsed() || sleep.deadline() <= Instant::now())
+    }
+
     fn progress(&mut self) {
         if let Some((limit, sleep)) = &mut self.idle {
             sleep.as_mut().reset(Instant::now() + *limit);
@@ -171,6 +178,13 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
+        if let Some(deadlines) = this.deadlines
+            && deadlines.is_overdue()
+        {
+            *this.guard = None;
+            let error = io::Error::new(io::ErrorKind::TimedOut, "timeouts.total has passed");
+            return Poll::Ready(Some(Err(error.into())));
+        }
         let polled = match this.source.project() {
             SourceProjection::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             SourceProjection::Upstream { mut incoming, engaged } => {
@@ -192,6 +206,9 @@ impl Body for ResponseBody {
         if let Some(deadlines) = this.deadlines {
             if polled.is_ready() {
                 deadlines.progress();
+                if let Some(guard) = &this.guard {
+                    guard.progress();
+                }
             } else if let Poll::Ready(which) = deadlines.poll(cx) {
                 *this.guard = None;
                 let error = io::Error::new(io::ErrorKind::TimedOut, format!("{which} has passed"));

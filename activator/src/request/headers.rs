@@ -66,7 +66,11 @@ impl Forwarded {
 }
 
 /// Makes a client's head one for the app. Returns the request's id.
-pub(super) fn to_upstream<B>(request: &mut Request<B>, forwarded: &mut Forwarded) -> HeaderValue {
+pub(super) fn to_upstream<B>(
+    request: &mut Request<B>,
+    forwarded: &mut Forwarded,
+    own_address: impl FnOnce() -> HeaderValue,
+) -> HeaderValue {
     let takes_trailers = has_token(request.headers(), &TE, b"trailers");
     remove_hop_by_hop(request.headers_mut());
     if takes_trailers {
@@ -85,8 +89,9 @@ pub(super) fn to_upstream<B>(request: &mut Request<B>, forwarded: &mut Forwarded
     }
     *request.version_mut() = Version::HTTP_11;
     let headers = request.headers_mut();
-    headers.entry(HOST).or_insert(HeaderValue::from_static(""));
     add_forwarding(headers, forwarded);
+    // HTTP/1.0 knows no Host, and HTTP/1.1 asks for one.
+    headers.entry(HOST).or_insert_with(own_address);
     let id = match headers.get(X_REQUEST_ID) {
         Some(id) if is_request_id(id) => return id.clone(),
         _ => new_request_id(),
@@ -191,7 +196,7 @@ mod tests {
         let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
         let mut forwarded = Forwarded::new("10.1.2.3".parse().unwrap(), &trusted);
         let mut request = request.header("host", "web:80").body(()).unwrap();
-        to_upstream(&mut request, &mut forwarded);
+        to_upstream(&mut request, &mut forwarded, || HeaderValue::from_static("127.0.0.1:80"));
         request.headers().clone()
     }
 
@@ -272,7 +277,7 @@ mod tests {
     fn absolute_targets_become_origin_form() {
         let mut forwarded = Forwarded::new("10.1.2.3".parse().unwrap(), &[]);
         let mut request = Request::builder().uri("http://web/a?b=1").body(()).unwrap();
-        to_upstream(&mut request, &mut forwarded);
+        to_upstream(&mut request, &mut forwarded, || HeaderValue::from_static("127.0.0.1:80"));
         assert_eq!(
             (request.uri().to_string().as_str(), &request.headers()["host"]),
             ("/a?b=1", &HeaderValue::from_static("web"))

@@ -92,6 +92,11 @@ impl InFlight {
         }
     }
 
+    /// A piece of the response was taken.
+    pub(super) fn progress(&self) {
+        self.connection.state.on_progress(self.tick());
+    }
+
     /// The worker's tick.
     pub(super) fn tick(&self) -> u32 {
         self.connection.worker.tick.get()

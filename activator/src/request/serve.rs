@@ -115,7 +115,11 @@ async fn serve_app(
     };
     let kind = if prober.is_some() { Counted::Probe } else { Counted::Work };
     let (mut guard, word) = InFlight::enter(&app, &connection, kind);
-    let id = headers::to_upstream(&mut request, &mut connection.forwarded.borrow_mut());
+    let own_address = || {
+        let address = port.map_or_else(|| "localhost".to_owned(), |port| port.to_string());
+        HeaderValue::from_str(&address).expect("an address is a valid field value")
+    };
+    let id = headers::to_upstream(&mut request, &mut connection.forwarded.borrow_mut(), own_address);
     if app.app.shared.config.access_log {
         guard.log(&request, &id);
     }
@@ -162,6 +166,8 @@ impl Passage<'_> {
         mut word: Word,
         request: Request<Incoming>,
     ) -> Result<Response<ResponseBody>, Stop> {
+        // Before it waits: a port that is gone wakes nothing.
+        self.port_index()?;
         let cost = held_cost(&request);
         let mut request = outgoing(request, self.connection);
         let mut held = Held::default();
@@ -175,13 +181,10 @@ impl Passage<'_> {
                     self.app.chosen(admission.slot)
                 }
             };
-            let view_word = self.app.app.gate.word();
-            let index = match self.port {
-                None => 0,
-                Some(port) => self.app.port_index(view_word, port).ok_or_else(|| self.removed())?,
-            };
+            // Again: it may have waited through a reload.
+            let index = self.port_index()?;
             let address = *chosen.endpoint.addresses.get(index).ok_or_else(|| self.removed())?;
-            let policy = self.app.view(view_word).entry.policy.clone();
+            let policy = self.app.view(self.app.app.gate.word()).entry.policy.clone();
             match self.attempt(guard, &policy, chosen, address, request).await? {
                 Outcome::Response(response, engaged) => {
                     return self.finish(guard, &policy, response, engaged, &held);
@@ -195,6 +198,14 @@ impl Passage<'_> {
                     word = self.app.app.gate.word();
                 }
             }
+        }
+    }
+
+    /// The place of the request's port among the app's ports.
+    fn port_index(&self) -> Result<usize, Error> {
+        match self.port {
+            None => Ok(0),
+            Some(port) => self.app.port_index(self.app.app.gate.word(), port).ok_or_else(|| self.removed()),
         }
     }
 
@@ -290,8 +301,13 @@ impl Passage<'_> {
             parts.headers.append(SERVER_TIMING, server_timing(guard.held_for(), held.wake));
         }
         let total = policy.timeouts.total.map(|limit| (guard.started() + guard.held_for() + limit).into());
-        let body =
-            ResponseBody::upstream(incoming, engaged).with_deadlines(policy.timeouts.stream_idle, total);
+        let idle = policy.timeouts.stream_idle;
+        if idle.is_some() || policy.timeouts.total.is_some() {
+            let spent = guard.started().elapsed().saturating_sub(guard.held_for());
+            let left = policy.timeouts.total.map(|limit| limit.saturating_sub(spent));
+            self.connection.state.limit_response(guard.tick(), idle, left);
+        }
+        let body = ResponseBody::upstream(incoming, engaged).with_deadlines(idle, total);
         Ok(Response::from_parts(parts, body))
     }
 

@@ -13,6 +13,7 @@ use std::{
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use hyper::{server::conn::http1, service::service_fn};
@@ -61,6 +62,23 @@ enum Waits {
     Busy,
 }
 
+/// Limits of the response that is on its way, in ticks.
+#[derive(Clone, Copy, Debug)]
+struct ResponseLimits {
+    idle: Option<u32>,
+    /// The tick at which it has to be over.
+    total: Option<u32>,
+    /// When a piece was last taken.
+    progress: u32,
+}
+
+impl ResponseLimits {
+    fn are_over(self, now: u32) -> bool {
+        self.total.is_some_and(|until| now >= until)
+            || self.idle.is_some_and(|limit| now.wrapping_sub(self.progress) > limit)
+    }
+}
+
 /// What was decided about a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
@@ -74,6 +92,10 @@ pub(crate) struct State {
     waits: Cell<Waits>,
     /// Bytes came while a request was being served: part of the next head may be among them.
     read_ahead: Cell<bool>,
+    /// The request's body broke off or is malformed.
+    body_failed: Cell<bool>,
+    /// Limits of the response that is on its way.
+    limits: Cell<Option<ResponseLimits>>,
     verdict: Cell<Verdict>,
     task: RefCell<Option<Waker>>,
 }
@@ -83,6 +105,8 @@ impl State {
         Self {
             waits: Cell::new(Waits::FirstByte(tick)),
             read_ahead: Cell::new(false),
+            body_failed: Cell::new(false),
+            limits: Cell::new(None),
             verdict: Cell::new(Verdict::GoOn),
             task: RefCell::new(None),
         }
@@ -100,6 +124,35 @@ impl State {
     pub(crate) fn on_request(&self) {
         self.waits.set(Waits::Busy);
         self.read_ahead.set(false);
+        self.body_failed.set(false);
+    }
+
+    /// The request's body broke off or is malformed: whatever follows is the client's doing.
+    pub(crate) fn on_body_error(&self) {
+        self.body_failed.set(true);
+    }
+
+    /// Whether the request's body broke off or is malformed.
+    pub(crate) fn body_failed(&self) -> bool {
+        self.body_failed.get()
+    }
+
+    /// Ends the response when it takes or pauses for too long, whoever is the cause: a client that does not
+    /// read is not noticed by the body itself, as nobody asks it for more.
+    pub(crate) fn limit_response(&self, tick: u32, idle: Option<Duration>, total: Option<Duration>) {
+        let until = |limit: Duration| tick.wrapping_add(ticks(limit) + 1);
+        self.limits.set(Some(ResponseLimits {
+            idle: idle.map(ticks),
+            total: total.map(until),
+            progress: tick,
+        }));
+    }
+
+    /// A piece of the response was taken.
+    pub(crate) fn on_progress(&self, tick: u32) {
+        if let Some(limits) = self.limits.get() {
+            self.limits.set(Some(ResponseLimits { progress: tick, ..limits }));
+        }
     }
 
     /// The request's body has ended: further bytes belong to the next request.
@@ -109,13 +162,19 @@ impl State {
 
     /// The response has ended.
     pub(crate) fn on_response_end(&self, tick: u32) {
+        self.limits.set(None);
         let next = if self.read_ahead.get() { Waits::Head(tick) } else { Waits::NextRequest(tick) };
         self.waits.set(next);
     }
 
     pub(super) fn check_time(&self, now: u32, limits: &ClientTimeouts) {
         let (since, limit) = match self.waits.get() {
-            Waits::Busy => return,
+            Waits::Busy => {
+                if self.limits.get().is_some_and(|limits| limits.are_over(now)) {
+                    self.close_now();
+                }
+                return;
+            }
             Waits::FirstByte(since) => (since, limits.first_byte),
             Waits::Head(since) => (since, limits.head),
             Waits::NextRequest(since) => (since, limits.keep_alive),

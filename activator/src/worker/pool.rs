@@ -19,7 +19,7 @@ use crate::{prober, request::body::RequestBody};
 
 /// Idle connections are closed after this: see the [module](self).
 const IDLE: std::time::Duration = std::time::Duration::from_millis(1_500);
-/// Idle connections kept for each endpoint.
+/// Idle connections kept for an app by each worker.
 const KEEP: usize = 512;
 
 /// A connection to an endpoint that can take a request.

@@ -61,8 +61,16 @@ impl WorkerHandle {
 }
 
 async fn run(worker: Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
-    tokio::task::spawn_local(ticker::run(worker.clone()));
-    while let Some(command) = commands.recv().await {
-        worker.obey(command);
+    let mut clock = tokio::task::spawn_local(ticker::run(worker.clone()));
+    loop {
+        tokio::select! {
+            biased;
+            command = commands.recv() => match command {
+                Some(command) => worker.obey(command),
+                None => return,
+            },
+            // Without its clock no time-out is kept: end, so that the process does.
+            _ = &mut clock => return,
+        }
     }
 }

@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for Proxy {
 
 /// Whether two sockets cannot listen on both at a time: the same port of the same address, or of every
 /// address. `[::]` counts for IPv4 too, as Linux has it unless told otherwise.
-pub(super) fn conflict(a: SocketAddr, b: SocketAddr) -> bool {
+pub(crate) fn conflict(a: SocketAddr, b: SocketAddr) -> bool {
     let covers = |all: SocketAddr, one: SocketAddr| match all.ip() {
         IpAddr::V4(ip) => ip.is_unspecified() && one.is_ipv4(),
         IpAddr::V6(ip) => ip.is_unspecified(),

@@ -29,6 +29,7 @@ use std::{
 use ipnet::IpNet;
 use reveille_controller::local::config::LocalApp;
 
+pub(crate) use self::address::conflict;
 pub use self::{
     free::check_ports_free,
     problem::{Place, Problem, Problems},

@@ -20,7 +20,8 @@ pub(super) fn start(format: LogFormat) {
     let log = fmt().with_env_filter(filter()).with_writer(io::stderr);
     // A second start (in tests) keeps the first.
     let _ = if pretty {
-        let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let colours =
+            io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         log.with_target(false).compact().with_ansi(colours).try_init()
     } else {
         log.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()

@@ -23,7 +23,7 @@ use std::{
 use reveille_activator::{Activator, config};
 use reveille_controller::{
     api::{self, AllowedHosts, ApiState},
-    local::{Local, Options},
+    local::{Local, Options, upstream},
 };
 use tokio::net::TcpListener;
 
@@ -53,8 +53,23 @@ pub fn run(args: &LocalArgs) -> Result<Exit, CliError> {
     };
     logging::start(args.log_format);
     raise_open_files(&config, args);
+    end_with_the_control_plane();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(args, config))
+}
+
+/// The control plane's tasks run on this thread. If one of them panics, apps would no longer wake or sleep
+/// without anybody noticing: the process ends instead, and with it, by their guardians, the apps.
+fn end_with_the_control_plane() {
+    let control = std::thread::current().id();
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        if std::thread::current().id() == control {
+            tracing::error!("the control plane has failed, which is a bug; Reveille ends");
+            std::process::abort();
+        }
+    }));
 }
 
 /// The file with what the command line overrides, if every address in it is free.
@@ -201,6 +216,14 @@ fn say_hello(config: &LocalConfig) {
     for app in &config.apps {
         let listen: Vec<_> = app.ports.iter().map(|port| port.listen.to_string()).collect();
         tracing::info!(app = %app.id, listen = listen.join(", "), "asleep, waiting for a request");
+    }
+    for upstream in config.apps.iter().flat_map(|app| &app.ports).filter_map(|port| port.upstream) {
+        if upstream::is_ephemeral(upstream.port()) {
+            tracing::warn!(
+                %upstream,
+                "the kernel may give this port to an outgoing connection, and the app then cannot listen on it; choose one below 32768"
+            );
+        }
     }
     if let Some(gateway) = config.gateway {
         tracing::info!(listen = %gateway, "the gateway routes by Host");

@@ -12,7 +12,7 @@ use reveille_controller::local::Local;
 use super::override_admin;
 use crate::{
     args::LocalArgs,
-    file::{self, LocalConfig, Problems},
+    file::{self, Bind, LocalConfig, Problems},
 };
 
 /// How often the file is looked at.
@@ -95,10 +95,14 @@ impl Reloader {
         tracing::info!(file = %self.args.file.display(), apps = config.apps.len(), "reloaded");
         // What applies after a restart is compared, and bound, as it runs.
         let running = &self.running;
+        let of_apps = |bind: &Bind| bind.field.starts_with("apps");
+        let fixed = running.binds.iter().filter(|bind| !of_apps(bind)).cloned();
+        let binds = fixed.chain(config.binds.iter().filter(|bind| of_apps(bind)).cloned()).collect();
         self.running = LocalConfig {
             admin: running.admin,
             gateway: running.gateway,
             trusted_proxies: running.trusted_proxies.clone(),
+            binds,
             ..config
         };
     }
@@ -109,7 +113,8 @@ impl Reloader {
         override_admin(&mut config, self.args.admin);
         let mut new = config.clone();
         let old = &self.running.binds;
-        new.binds.retain(|bind| !old.iter().any(|running| running.address == bind.address));
+        // What Reveille itself listens on, or on another address of the same port, is not taken by somebody else.
+        new.binds.retain(|bind| !old.iter().any(|running| file::conflict(running.address, bind.address)));
         file::check_ports_free(&new)?;
         Ok(config)
     }
