@@ -6,6 +6,12 @@ use reveille_tests_local::{App, Conn, Reveille, app::file, get, pause, until, wa
 
 use crate::support::{SOON, sleep, start, start_awake, wake};
 
+/// The status may show a new app a moment before its port is open.
+#[track_caller]
+fn await_open(port: u16) {
+    until("the new port is open", SOON, || TcpStream::connect(("127.0.0.1", port)).is_ok());
+}
+
 #[test]
 fn a_new_app_is_served_and_an_unchanged_one_keeps_its_connections() {
     let (old, new) = (App::slow("old"), App::slow("new"));
@@ -17,6 +23,7 @@ fn a_new_app_is_served_and_an_unchanged_one_keeps_its_connections() {
 
     reveille.reload(&file(&[&old, &new]));
     until("the new app is known", SOON, || reveille.admin.names() == ["new", "old"]);
+    await_open(new.listen);
     assert_eq!(get(new.listen, "/new").status(), 200);
     assert_eq!(kept.get("/after").status(), 200, "the same connection goes on");
     assert_eq!(stream.answer().body.len(), 10, "a stream goes on");
@@ -31,6 +38,7 @@ fn a_changed_file_is_noticed_without_a_signal() {
     let reveille = start(&[&old]);
     reveille.write_file(&file(&[&old, &new]));
     until("the new app is known", SOON, || reveille.admin.names() == ["new", "old"]);
+    await_open(new.listen);
     assert_eq!(get(new.listen, "/").status(), 200);
     reveille.stop();
 }
@@ -90,7 +98,7 @@ fn a_port_that_changes_is_served_where_it_is_now() {
     let mut moved = web.again();
     moved.listen = reveille_tests_local::ports::free();
     reveille.reload(&file(&[&moved]));
-    until("the new port is open", SOON, || TcpStream::connect(("127.0.0.1", moved.listen)).is_ok());
+    await_open(moved.listen);
     assert_eq!(get(moved.listen, "/").status(), 200);
     until("the old port is closed", SOON, || TcpStream::connect(("127.0.0.1", web.listen)).is_err());
     reveille.stop();
