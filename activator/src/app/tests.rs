@@ -338,3 +338,26 @@ async fn an_app_asleep_by_hand_refuses_and_a_removed_one_too() {
     assert_eq!(told(&mut held).unwrap().unwrap_err(), Kind::AppRemoved);
     assert_eq!(world.app.hold(1, None).err().unwrap().0.kind(), Kind::AppRemoved);
 }
+
+#[tokio::test]
+async fn a_request_that_cannot_be_held_still_wakes_the_app() {
+    let world = World::new(r#"{"hold": {"maxRequests": 0}}"#);
+    for _ in 0..3 {
+        assert_eq!(world.app.hold(100, None).err().unwrap().0.kind(), Kind::HoldFull);
+    }
+    assert_eq!(world.asked().len(), 1, "once");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_breaks_off_is_probed_before_it_gets_more_and_at_most_once_a_second() {
+    let mut world = World::new("{}");
+    world.awake(1);
+    let endpoint = world.app.view().endpoints[0].clone();
+    assert!(world.app.endpoint_suspected(&endpoint));
+    let mut held = world.hold();
+    assert!(told(&mut held).is_none());
+    world.app.endpoint_usable(&endpoint);
+    assert!(admitted(&mut held).is_some());
+    assert!(!world.app.endpoint_suspected(&endpoint), "no client can stop the app for others again and again");
+    assert!(world.app.gate.word().is_open());
+}
