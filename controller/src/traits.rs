@@ -17,7 +17,8 @@ pub trait Fleet: Send + Sync {
     fn reports<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Vec<Report>>;
 
     /// Shuts the app's gate on every activator for at most `lease`, and returns what each one counted as of
-    /// that instant. Shutting again with the same epoch renews the lease.
+    /// that instant, in the order of [`reports`](Self::reports). Shutting again with the same epoch renews the
+    /// lease.
     ///
     /// # Errors
     /// If any activator did not answer: the others may have shut, so the caller opens.
