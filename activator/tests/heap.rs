@@ -1,4 +1,9 @@
 //! What a crowd of held requests leaves behind on the heap: nothing. Counted by the allocator, to the byte.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it counted"
+)]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -115,7 +120,8 @@ impl World {
         let wakes = Arc::new(Wakes::default());
         let config = Config { workers: NonZeroUsize::new(2).unwrap(), ..Config::default() };
         let registry = prometheus::Registry::new();
-        let activator = reveille_activator::build(config, Box::new(Played(receiver)), wakes.clone(), &registry);
+        let activator =
+            reveille_activator::build(config, Box::new(Played(receiver)), wakes.clone(), &registry);
         let activator = activator.await.unwrap();
         assert!(activator.bind_errors().is_empty());
         Self { activator, changes, wakes, entry, listen, app: app() }

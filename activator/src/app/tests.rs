@@ -358,6 +358,9 @@ async fn an_endpoint_that_breaks_off_is_probed_before_it_gets_more_and_at_most_o
     assert!(told(&mut held).is_none());
     world.app.endpoint_usable(&endpoint);
     assert!(admitted(&mut held).is_some());
-    assert!(!world.app.endpoint_suspected(&endpoint), "no client can stop the app for others again and again");
+    assert!(
+        !world.app.endpoint_suspected(&endpoint),
+        "no client can stop the app for others again and again"
+    );
     assert!(world.app.gate.word().is_open());
 }
