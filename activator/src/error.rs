@@ -42,6 +42,8 @@ pub enum Kind {
     AsleepByHand,
     /// A probe came for an app that is not awake.
     NotAwake,
+    /// The app is ready and yet takes no connection on this port.
+    UpstreamUnreachable,
     /// The app closed the connection without an answer; it may have acted on the request.
     UpstreamClosed,
     /// The app answered with something that is not HTTP.
@@ -58,7 +60,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the reference.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::BadRequest,
         Self::MethodNotSupported,
         Self::UnknownHost,
@@ -70,6 +72,7 @@ impl Kind {
         Self::WakePaused,
         Self::AsleepByHand,
         Self::NotAwake,
+        Self::UpstreamUnreachable,
         Self::UpstreamClosed,
         Self::UpstreamProtocol,
         Self::ResponseHeaderTimeout,
@@ -92,6 +95,7 @@ impl Kind {
             Self::WakePaused => "wake-paused",
             Self::AsleepByHand => "asleep-by-hand",
             Self::NotAwake => "not-awake",
+            Self::UpstreamUnreachable => "upstream-unreachable",
             Self::UpstreamClosed => "upstream-closed",
             Self::UpstreamProtocol => "upstream-protocol",
             Self::ResponseHeaderTimeout => "response-header-timeout",
@@ -115,6 +119,7 @@ impl Kind {
             Self::WakePaused => "The app could not be woken and is not tried again yet",
             Self::AsleepByHand => "The app was put to sleep by hand",
             Self::NotAwake => "The app is not awake",
+            Self::UpstreamUnreachable => "The app takes no connection on this port",
             Self::UpstreamClosed => "The app closed the connection without an answer",
             Self::UpstreamProtocol => "The app's answer is not valid HTTP",
             Self::ResponseHeaderTimeout => "The app did not begin to answer in time",
@@ -130,7 +135,11 @@ impl Kind {
             Self::BadRequest => 400,
             Self::UnknownHost => 404,
             Self::MethodNotSupported => 501,
-            Self::WakeFailed | Self::WakePaused | Self::UpstreamClosed | Self::UpstreamProtocol => 502,
+            Self::WakeFailed
+            | Self::WakePaused
+            | Self::UpstreamUnreachable
+            | Self::UpstreamClosed
+            | Self::UpstreamProtocol => 502,
             Self::HoldFull
             | Self::HoldFullTotal
             | Self::StillWaking
@@ -151,6 +160,7 @@ impl Kind {
             | Self::WakeFailed
             | Self::WakePaused
             | Self::NotAwake
+            | Self::UpstreamUnreachable
             | Self::UpstreamClosed
             | Self::UpstreamProtocol
             | Self::ResponseHeaderTimeout
@@ -171,6 +181,7 @@ impl Kind {
             | Self::WakeFailed
             | Self::WakePaused
             | Self::NotAwake
+            | Self::UpstreamUnreachable
             | Self::Draining => true,
             Self::BadRequest
             | Self::MethodNotSupported

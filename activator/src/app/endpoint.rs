@@ -84,7 +84,7 @@ impl Endpoint {
 
     /// Requests that hold a slot.
     pub(crate) fn slots_taken(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
+        self.in_flight.load(Ordering::SeqCst)
     }
 
     /// Whether it may be suspected of dying now; notes that it is.

@@ -76,7 +76,8 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.endpoint.give_back();
-        // Whoever comes to wait after this read sees the slot free: it looks itself (`hold`).
+        // One that came to wait said so before it tried for a slot (`settle`): either it finds this one, or it
+        // is seen here.
         if self.app.waiting() > 0 {
             self.app.look_again();
         }

@@ -36,6 +36,7 @@ use reveille_core::{
 use tokio::sync::oneshot;
 
 use crate::{
+    drain::Stage,
     error::Error,
     hold::{Queue, Ticket},
     metrics::AppStats,
@@ -293,7 +294,10 @@ impl App {
             self.gate.set(open);
             state.dirty = false;
         }
-        if open {
+        // Before a slot is tried for: whoever frees one later sees that somebody waits, and looks again.
+        self.waiting.store(state.queue.len(), Ordering::SeqCst);
+        let forced = self.shared.stage() >= Stage::Forced;
+        if open && !forced {
             if let Woken::Since(since) = state.wake {
                 state.wake = Woken::Took(since.elapsed());
             }
@@ -320,12 +324,11 @@ impl App {
     fn release(self: &Arc<Self>, state: &mut State, outbox: &mut Outbox) {
         let hard = state.entry.policy.concurrency.map(std::num::NonZeroU32::get);
         while !state.queue.is_empty() {
-            let free = state
-                .endpoints
-                .iter()
-                .filter(|endpoint| endpoint.is_usable())
-                .min_by_key(|endpoint| endpoint.slots_taken())
-                .filter(|endpoint| endpoint.try_take(endpoint.limit(hard)));
+            let usable = || state.endpoints.iter().filter(|endpoint| endpoint.is_usable());
+            let takes = |endpoint: &&Arc<Endpoint>| endpoint.try_take(endpoint.limit(hard));
+            // The least loaded; if that was taken meanwhile, any.
+            let least = usable().min_by_key(|endpoint| endpoint.slots_taken()).filter(takes);
+            let free = least.or_else(|| usable().find(takes)).cloned();
             let Some(endpoint) = free else {
                 if hard.is_none() && !state.widening {
                     state.widening = true;
@@ -333,7 +336,7 @@ impl App {
                 }
                 break;
             };
-            let slot = Slot::new(self.clone(), endpoint.clone());
+            let slot = Slot::new(self.clone(), endpoint);
             let (ticket, waiter) = state.queue.pop().expect("the queue is not empty");
             self.shared.budget.refund(waiter.bytes);
             state.admitted += 1;

@@ -19,12 +19,28 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Error> {
         let detail = "CONNECT asks for a tunnel, which an HTTP port does not give; call the app directly";
         return Err(Error::new(Kind::MethodNotSupported, detail));
     }
+    check_target(request).map_err(bad)?;
     check_host(request).map_err(bad)?;
     check_transfer_coding(request.headers(), request.version()).map_err(bad)
 }
 
 fn bad(what: &'static str) -> Error {
     Error::new(Kind::BadRequest, what)
+}
+
+fn check_target<B>(request: &Request<B>) -> Result<(), &'static str> {
+    let uri = request.uri();
+    match uri.scheme_str() {
+        Some("http" | "https") => Ok(()),
+        Some(_) => Err("the request's target has a scheme that is not http (RFC 9112, 3.2.2)"),
+        None if uri.authority().is_some() => {
+            Err("the request's target is an authority, which is for CONNECT alone (RFC 9112, 3.2.3)")
+        }
+        None if uri.path() == "*" && request.method() != Method::OPTIONS => {
+            Err("the request's target is *, which is for OPTIONS alone (RFC 9112, 3.2.4)")
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_host<B>(request: &Request<B>) -> Result<(), &'static str> {
@@ -133,6 +149,21 @@ mod tests {
         assert!(verdict("http://a/x", &[("host", "A")]));
         assert!(!verdict("http://a/x", &[("host", "b")]), "differs from the target");
         assert!(check(&request("/", &[], Version::HTTP_10)).is_ok(), "HTTP/1.0 needs none");
+    }
+
+    #[test]
+    fn targets() {
+        let verdict = |method: &str, uri: &str| {
+            let mut request = request(uri, &[("host", "a")], Version::HTTP_11);
+            *request.method_mut() = method.parse().unwrap();
+            check(&request).is_ok()
+        };
+        for (method, uri) in [("GET", "/"), ("GET", "http://a/x"), ("GET", "http://a?x"), ("OPTIONS", "*")] {
+            assert!(verdict(method, uri), "{method} {uri}");
+        }
+        for (method, uri) in [("GET", "a"), ("GET", "*"), ("GET", "ftp://a/x"), ("CONNECT", "a:80")] {
+            assert!(!verdict(method, uri), "{method} {uri}");
+        }
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Version,
+    HeaderMap, HeaderName, HeaderValue, Request, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+    uri::PathAndQuery,
 };
 use ipnet::IpNet;
 
@@ -84,8 +85,7 @@ pub(super) fn to_upstream<B>(
                 .entry(HOST)
                 .or_insert(authority.expect("an authority is a valid field value"));
         }
-        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-        *request.uri_mut() = target.parse().expect("a part of a valid target is a valid target");
+        *request.uri_mut() = origin_form(request.uri());
     }
     *request.version_mut() = Version::HTTP_11;
     let headers = request.headers_mut();
@@ -98,6 +98,13 @@ pub(super) fn to_upstream<B>(
     };
     headers.insert(X_REQUEST_ID, id.clone());
     id
+}
+
+/// The target without scheme and authority. `http://a?x` has a query and no path: it gets one.
+fn origin_form(uri: &Uri) -> Uri {
+    let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    format!("{slash}{target}").parse().unwrap_or_default()
 }
 
 /// Makes an app's head one for the client.
@@ -271,6 +278,19 @@ mod tests {
         }
         let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(forward(Request::builder().header("traceparent", trace), &[])["traceparent"], trace);
+    }
+
+    #[test]
+    fn every_absolute_target_has_an_origin_form() {
+        for (target, expected) in [
+            ("http://a", "/"),
+            ("http://a?x=1", "/?x=1"),
+            ("http://a/?", "/?"),
+            ("http://a:80/b//c?d=/e", "/b//c?d=/e"),
+            ("http://[::1]:80", "/"),
+        ] {
+            assert_eq!(origin_form(&target.parse().unwrap()).to_string(), expected, "{target}");
+        }
     }
 
     #[test]

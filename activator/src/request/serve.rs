@@ -28,7 +28,7 @@ use super::{
     in_flight::InFlight,
 };
 use crate::{
-    app::{Admission, Refused},
+    app::{Admission, App, Refused},
     drain::Stage,
     error::{Error, Kind},
     hold::Ticket,
@@ -45,6 +45,9 @@ const HELD_BODY: u64 = 8 << 10;
 
 /// How much of an unknown host is told to the client, in characters.
 const SHOWN_HOST: usize = 100;
+
+/// How often a request goes back to the hold because a ready endpoint could not be reached.
+const MAX_RETURNS: u32 = 6;
 
 /// The client left while its request was held: there is nobody to answer.
 #[derive(Debug, thiserror::Error)]
@@ -172,10 +175,13 @@ impl Passage<'_> {
         let mut request = outgoing(request, self.connection);
         let mut held = Held::default();
         loop {
-            let free = word.is_open() && held.back.is_none() && self.app.app.waiting() == 0;
-            let chosen = match free.then(|| self.app.choose(word)).flatten() {
+            // A probe takes no place and waits behind nobody: it asks how the app is, above all under load.
+            let probes = self.prober.is_some();
+            let first = held.back.is_none() && (probes || self.app.app.waiting() == 0);
+            let free = word.is_open() && first;
+            let chosen = match free.then(|| self.app.choose(word, !probes)).flatten() {
                 Some(chosen) => chosen,
-                None if self.prober.is_some() => return self.answer_probe(),
+                None if probes => return self.answer_probe(),
                 None => {
                     let admission = self.hold(guard, cost, &mut held).await?;
                     self.app.chosen(admission.slot)
@@ -194,7 +200,7 @@ impl Passage<'_> {
                     request = undelivered;
                     held.returned(self.app, &chosen);
                     drop(chosen);
-                    held.breathe().await;
+                    self.breathe(guard, &policy, &held, address).await?;
                     word = self.app.app.gate.word();
                 }
             }
@@ -217,6 +223,7 @@ impl Passage<'_> {
         let mut place = app.hold(cost, held.back).map_err(|Refused(error)| error)?;
         let ticket = place.ticket();
         held.held = true;
+        let mut timed = TimedHold { app, since, outcome: CLIENT_GONE };
         let watch = self.connection.watch();
         let gone = async {
             match watch {
@@ -238,18 +245,49 @@ impl Passage<'_> {
                 Ok(admission) => ("forwarded", Ok(admission)),
                 Err(error) => (error.kind().slug(), Err(Stop::Error(error))),
             },
-            () = gone => ("client-gone", Err(Stop::Gone)),
+            () = gone => (CLIENT_GONE, Err(Stop::Gone)),
             () = deadline => (Kind::HoldDeadline.slug(), Err(self.too_late(&policy).into())),
             () = answer_after => (Kind::StillWaking.slug(), Err(self.still_waking().into())),
         };
         let admitted = verdict.as_ref().ok().map(|admission| admission.admitted);
         guard.held(since.elapsed(), ticket.number(), admitted);
-        app.shared.metrics.held(&app.id, outcome, since.elapsed());
+        timed.outcome = outcome;
         if let Ok(admission) = &verdict {
             held.ticket = Some(admission.ticket);
             held.wake = admission.wake.or(held.wake);
         }
         verdict
+    }
+
+    /// Pauses before an undelivered request goes back, so that an endpoint that ends every connection at once
+    /// does not keep a core busy; gives up on one that is ready and yet takes no connection on this port.
+    async fn breathe(
+        &self,
+        guard: &InFlight,
+        policy: &Policy,
+        held: &Held,
+        address: SocketAddr,
+    ) -> Result<(), Stop> {
+        if guard.started().elapsed() >= policy.wake.deadline {
+            return Err(self.too_late(policy).into());
+        }
+        if held.returns > MAX_RETURNS {
+            let id = &self.app.app.id;
+            let detail = format!("{id} is ready but takes no connection on its port {}", address.port());
+            return Err(Error::new(Kind::UpstreamUnreachable, detail).for_app(id).into());
+        }
+        if held.returns <= 2 {
+            return Ok(());
+        }
+        let pause = tokio::time::sleep(Duration::from_millis(10 << held.returns));
+        let Ok(mut watch) = self.connection.watch() else {
+            pause.await;
+            return Ok(());
+        };
+        tokio::select! {
+            () = pause => Ok(()),
+            () = watch.gone() => Err(Stop::Gone),
+        }
     }
 
     /// Sends the request, within the time-outs for a response's head.
@@ -351,6 +389,23 @@ impl Passage<'_> {
     }
 }
 
+/// How a hold ended that nobody waited for to its end: hyper itself may notice first that the client has left,
+/// and drops the request.
+const CLIENT_GONE: &str = "client-gone";
+
+/// Measures a hold, however it ends.
+struct TimedHold<'a> {
+    app: &'a App,
+    since: Instant,
+    outcome: &'static str,
+}
+
+impl Drop for TimedHold<'_> {
+    fn drop(&mut self) {
+        self.app.shared.metrics.held(&self.app.id, self.outcome, self.since.elapsed());
+    }
+}
+
 /// What is known of a request's time in the hold.
 #[derive(Default)]
 struct Held {
@@ -369,18 +424,11 @@ struct Held {
 impl Held {
     /// The endpoint could not be reached: it is probed from now on, and the request goes back.
     fn returned(&mut self, app: &WorkerApp, chosen: &crate::worker::Chosen) {
-        if app.app.endpoint_failed(&chosen.endpoint) {
+        if app.app.endpoint_suspected(&chosen.endpoint) {
             prober::start(app.app.clone(), chosen.endpoint.clone());
         }
         self.back = Some(self.ticket);
         self.returns += 1;
-    }
-
-    /// An endpoint that accepts connections and ends them at once must not keep a core busy.
-    async fn breathe(&self) {
-        if self.returns > 2 {
-            tokio::time::sleep(Duration::from_millis(10 << self.returns.min(7))).await;
-        }
     }
 }
 

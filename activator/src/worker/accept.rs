@@ -27,12 +27,12 @@ pub(super) fn start(worker: &Rc<Worker>, address: SocketAddr, listener: TcpListe
             return;
         }
     };
-    let (stop, stopped) = oneshot::channel();
-    worker.listeners.borrow_mut().insert(address, stop);
     let Some(serve) = connection::Serve::new(worker, target) else {
         tracing::error!(listen = %address, "the port belongs to an app that is not known");
         return;
     };
+    let (stop, stopped) = oneshot::channel();
+    worker.listeners.borrow_mut().insert(address, stop);
     tokio::task::spawn_local(accept(worker.clone(), listener, Rc::new(serve), stopped));
 }
 
@@ -53,17 +53,28 @@ async fn accept(
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "cannot accept connections; raise the limit on open files (ulimit -n)");
-                tokio::time::sleep(BREATHE).await;
+                tokio::select! {
+                    biased;
+                    _ = &mut stopped => break,
+                    () = tokio::time::sleep(BREATHE) => {}
+                }
             }
         }
     }
     // Closing a listener resets what waits in its queue: take that first.
     let Ok(listener) = listener.into_std() else { return };
-    while let Ok((stream, peer)) = listener.accept() {
-        if stream.set_nonblocking(true).is_ok()
-            && let Ok(stream) = TcpStream::from_std(stream)
-        {
-            begin(&worker, stream, peer, &serve);
+    loop {
+        match listener.accept() {
+            Ok((stream, peer)) => {
+                if stream.set_nonblocking(true).is_ok()
+                    && let Ok(stream) = TcpStream::from_std(stream)
+                {
+                    begin(&worker, stream, peer, &serve);
+                }
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            // The queue is empty, or the process has no room for more.
+            Err(_) => return,
         }
     }
 }

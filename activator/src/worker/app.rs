@@ -59,7 +59,7 @@ impl WorkerApp {
             (endpoint.generation, known.map_or_else(Rc::default, |(_, load)| load.clone()))
         };
         let loads: Vec<_> = view.endpoints.iter().map(load_of).collect();
-        self.pool.retain(|generation| loads.iter().any(|(known, _)| *known == generation));
+        self.pool.keep_only(loads.iter().map(|(generation, _)| *generation).collect());
         *self.loads.borrow_mut() = loads;
         *self.view.borrow_mut() = view;
     }
@@ -74,7 +74,9 @@ impl WorkerApp {
 
     /// Chooses an endpoint for a request that need not wait: the less loaded of two at random. `None` if there
     /// is none, or if all have as many as `concurrency` allows.
-    pub(crate) fn choose(&self, word: Word) -> Option<Chosen> {
+    ///
+    /// Without `limited` it does not count against `concurrency`.
+    pub(crate) fn choose(&self, word: Word, limited: bool) -> Option<Chosen> {
         let view = self.view(word);
         let usable: usize = view.endpoints.iter().filter(|endpoint| endpoint.is_usable()).count();
         let nth = |n: usize| {
@@ -98,7 +100,9 @@ impl WorkerApp {
             Some(second) if second.1.get() < first.1.get() => (second, Some(first)),
             second => (first, second),
         };
-        let Some(hard) = view.entry.policy.concurrency else { return Some(Chosen::new(first, None)) };
+        let Some(hard) = view.entry.policy.concurrency.filter(|_| limited) else {
+            return Some(Chosen::new(first, None));
+        };
         [Some(first), second].into_iter().flatten().find_map(|candidate| {
             let slot = Slot::try_take(&self.app, &candidate.0, hard.get())?;
             Some(Chosen::new(candidate, Some(slot)))

@@ -27,6 +27,7 @@ use tokio::{
 use super::{Target, Worker, WorkerApp, hangup::Watch, ticker::ticks};
 use crate::{
     config::ClientTimeouts,
+    drain::Stage,
     request::{self, Forwarded},
     server::Shared,
 };
@@ -79,8 +80,8 @@ impl ResponseLimits {
     }
 }
 
-/// What was decided about a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What was decided about a connection; only ever raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
     GoOn,
     CloseWhenIdle,
@@ -120,7 +121,7 @@ impl State {
         }
     }
 
-    /// A request's head is complete. `has_body`: further bytes belong to it.
+    /// A request's head is complete.
     pub(crate) fn on_request(&self) {
         self.waits.set(Waits::Busy);
         self.read_ahead.set(false);
@@ -196,7 +197,7 @@ impl State {
     }
 
     fn decide(&self, verdict: Verdict) {
-        self.verdict.set(verdict);
+        self.verdict.set(verdict.max(self.verdict.get()));
         if let Some(task) = self.task.borrow_mut().take() {
             task.wake();
         }
@@ -229,6 +230,24 @@ impl Drop for Counted {
     }
 }
 
+/// Lists a connection with its worker while it lives, however it ends.
+struct Listed {
+    worker: Rc<Worker>,
+    key: usize,
+}
+
+impl Listed {
+    fn new(worker: &Rc<Worker>, state: &Rc<State>) -> Self {
+        Self { worker: worker.clone(), key: worker.connections.borrow_mut().insert(state.clone()) }
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.worker.connections.borrow_mut().remove(self.key);
+    }
+}
+
 impl Connection {
     /// Watches for the client's leaving, for as long as a request of this connection is held.
     pub(crate) fn watch(&self) -> io::Result<Watch> {
@@ -254,7 +273,11 @@ impl Connection {
 
     async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, serve: Rc<Serve>) {
         let state = Rc::new(State::new(worker.tick.get()));
-        let key = worker.connections.borrow_mut().insert(state.clone());
+        let _listed = Listed::new(&worker, &state);
+        if worker.shared.stage() >= Stage::Draining {
+            // From the queue of a port that is closing: its request is served, but it has to come soon.
+            state.waits.set(Waits::Head(worker.tick.get()));
+        }
         let connection = Rc::new(Self {
             socket: stream.as_raw_fd(),
             forwarded: RefCell::new(Forwarded::new(peer.ip(), &worker.shared.config.trusted_proxies)),
@@ -267,7 +290,6 @@ impl Connection {
         let served =
             http1::Builder::new().max_header_size(MAX_HEAD).half_close(false).serve_connection(io, service);
         drive(served, &state).await;
-        worker.connections.borrow_mut().remove(key);
     }
 }
 

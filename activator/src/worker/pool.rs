@@ -42,6 +42,8 @@ struct Key {
 /// See the [module](self).
 pub(crate) struct Pool {
     idle: RefCell<Vec<Pooled>>,
+    /// The endpoints that the app has now: connections to others are not kept.
+    generations: RefCell<Vec<u64>>,
 }
 
 /// A connection in use; [`Lease::give_back`] makes it idle again, dropping it closes it.
@@ -52,7 +54,7 @@ pub(crate) struct Lease {
 
 impl Pool {
     pub(super) fn new() -> Self {
-        Self { idle: RefCell::default() }
+        Self { idle: RefCell::default(), generations: RefCell::default() }
     }
 
     /// An idle connection that is ready, if there is one.
@@ -66,9 +68,9 @@ impl Pool {
                 continue;
             }
             if idle[at].sender.is_closed() {
-                idle.swap_remove(at);
+                idle.remove(at);
             } else if idle[at].sender.is_ready() {
-                return Some(idle.swap_remove(at));
+                return Some(idle.remove(at));
             }
         }
         None
@@ -92,9 +94,10 @@ impl Pool {
         Ok(Pooled { sender, reused: false, key: Key { generation, address }, socket, since: 0 })
     }
 
-    /// Keeps the connections for which `keep` says so of their endpoint's generation.
-    pub(super) fn retain(&self, keep: impl Fn(u64) -> bool) {
-        self.idle.borrow_mut().retain(|pooled| keep(pooled.key.generation));
+    /// Keeps connections to these endpoints alone from now on.
+    pub(super) fn keep_only(&self, generations: Vec<u64>) {
+        self.idle.borrow_mut().retain(|pooled| generations.contains(&pooled.key.generation));
+        *self.generations.borrow_mut() = generations;
     }
 
     pub(super) fn drop_idle(&self, now: u32) {
@@ -132,7 +135,8 @@ impl Lease {
     /// Makes the connection idle again, as of tick `now`, unless it is closed.
     pub(crate) fn give_back(mut self, now: u32) {
         let Some(pool) = self.pool.upgrade() else { return };
-        if self.pooled.sender.is_closed() || pool.idle.borrow().len() >= KEEP {
+        let known = pool.generations.borrow().contains(&self.pooled.key.generation);
+        if !known || self.pooled.sender.is_closed() || pool.idle.borrow().len() >= KEEP {
             return;
         }
         self.pooled.reused = true;

@@ -52,6 +52,8 @@ impl LocalWaker {
 
 impl Waker for LocalWaker {
     fn wake(&self, app: &AppId, waiting: usize) {
+        // One that could not be held is a request, too.
+        let waiting = waiting.max(1);
         let requests = if waiting == 1 { "request" } else { "requests" };
         self.0.wake(app, format!("{waiting} {requests}"));
     }
