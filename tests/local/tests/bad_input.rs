@@ -58,6 +58,9 @@ fn wrong_hosts() -> Vec<Case> {
         case("a Host with a path", "GET /bad HTTP/1.1\r\nHost: a/b\r\n\r\n", &[400]),
         case("a Host with user and password", "GET /bad HTTP/1.1\r\nHost: u:p@a\r\n\r\n", &[400]),
         case("a Host with a port that is none", "GET /bad HTTP/1.1\r\nHost: a:port\r\n\r\n", &[400]),
+        case("a target that is an authority", "GET a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", &[400]),
+        case("a target of another scheme", "GET ftp://a/bad HTTP/1.1\r\nHost: a\r\n\r\n", &[400]),
+        case("a target of * without OPTIONS", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", &[400]),
         case("a Host that differs from the target", "GET http://a/bad HTTP/1.1\r\nHost: b\r\n\r\n", &[400]),
     ]
 }
@@ -238,5 +241,16 @@ fn a_slow_body_is_no_slow_head() {
     pause(secs(12));
     conn.send("b");
     assert_eq!(conn.answer().json()["body"], "ab");
+    reveille.stop();
+}
+
+#[test]
+fn an_absolute_target_with_a_query_and_no_path_is_one_of_the_root() {
+    let app = App::slow("rootless");
+    let reveille = start_awake(&app);
+    let mut conn = Conn::open(app.listen);
+    conn.send("GET http://a?x=1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let answer = conn.answer();
+    assert_eq!(answer.status(), 200, "{}", answer.text());
     reveille.stop();
 }

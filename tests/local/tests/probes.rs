@@ -86,3 +86,19 @@ fn readiness_by_http_waits_for_the_path_and_not_for_the_port() {
     assert_eq!(conn.answer().status(), 200);
     reveille.stop();
 }
+
+#[test]
+fn a_probe_of_a_busy_app_is_passed_on_and_waits_behind_nobody() {
+    let app = App::slow("busy").set("concurrency: 1").set("idle: {ttl: 5m}");
+    let reveille = start_awake(&app);
+    let mut first = Conn::open(app.listen);
+    first.send_get("/slow?ms=60000");
+    app.await_request("/slow", SOON);
+    let mut second = Conn::open(app.listen);
+    second.send_get("/second");
+    reveille.admin.await_held("busy", 1, SOON);
+    let answer = probe(app.listen, "/metrics", "Prometheus/3.1");
+    assert_ne!(answer.status(), 503, "{}", answer.text());
+    assert_eq!(app.requests("/metrics"), 1);
+    assert_eq!(app.requests("/second"), 0, "the limit holds for work");
+}

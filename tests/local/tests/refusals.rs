@@ -227,3 +227,21 @@ fn timeouts_of_the_answer_are_504_or_cut_the_stream() {
     assert!(conn.is_closed_within(secs(2)), "a stream that is idle for too long is cut");
     reveille.stop();
 }
+
+#[test]
+fn a_port_that_the_app_does_not_serve_is_refused_and_does_not_disturb_the_other() {
+    let app = App::slow("half");
+    let dead = reveille_tests_local::ports::free();
+    let ports = format!(
+        "ports: [{{listen: \"127.0.0.1:{}\", upstream: \"127.0.0.1:{}\"}}, {{listen: \"127.0.0.1:{dead}\"}}]",
+        app.listen, app.upstream
+    );
+    let app = app.set(&ports);
+    let reveille = start(&[&app]);
+    assert_eq!(get(app.listen, "/").status(), 200);
+    let detail = problem(&get(dead, "/"), 502);
+    assert!(detail.contains("takes no connection"), "{detail}");
+    assert_eq!(get(app.listen, "/after").status(), 200);
+    assert_eq!(app.starts(), 1);
+    reveille.stop();
+}
