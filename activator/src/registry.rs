@@ -24,6 +24,8 @@ pub(crate) struct Registry {
     workers: Arc<[WorkerHandle]>,
     /// Who listens where.
     ports: HashMap<SocketAddr, AppId>,
+    /// What each app asked for last. An app that has lost a port to another takes it back only by asking anew.
+    asked: HashMap<AppId, Vec<SocketAddr>>,
     /// Which host belongs to whom.
     hosts: HashMap<String, AppId>,
     bind_errors: watch::Sender<Vec<BindError>>,
@@ -35,7 +37,17 @@ impl Registry {
         workers: Arc<[WorkerHandle]>,
     ) -> (Self, watch::Receiver<Vec<BindError>>) {
         let (bind_errors, errors) = watch::channel(Vec::new());
-        (Self { shared, workers, ports: HashMap::new(), hosts: HashMap::new(), bind_errors }, errors)
+        (
+            Self {
+                shared,
+                workers,
+                ports: HashMap::new(),
+                asked: HashMap::new(),
+                hosts: HashMap::new(),
+                bind_errors,
+            },
+            errors,
+        )
     }
 
     pub(crate) async fn apply(&mut self, change: Change) {
@@ -67,6 +79,7 @@ impl Registry {
     fn remove(&mut self, id: &AppId) {
         let Some(app) = self.shared.apps().remove(id) else { return };
         self.close_ports(id, |_| false);
+        self.asked.remove(id);
         self.drop_hosts(id, |_| false);
         app.remove();
         self.tell(|| Command::Remove(id.clone()));
@@ -74,11 +87,13 @@ impl Registry {
     }
 
     async fn update_ports(&mut self, app: &Arc<App>, entry: &AppEntry) {
-        let new: Vec<_> = entry
-            .ports
-            .iter()
-            .map(|port| port.listen)
+        let asked: Vec<_> = entry.ports.iter().map(|port| port.listen).collect();
+        let before = self.asked.insert(entry.id.clone(), asked.clone()).unwrap_or_default();
+        let failed: Vec<_> = self.bind_errors.borrow().iter().map(|error| error.listen).collect();
+        let new: Vec<_> = asked
+            .into_iter()
             .filter(|listen| self.ports.get(listen) != Some(&entry.id))
+            .filter(|listen| !before.contains(listen) || failed.contains(listen))
             .collect();
         self.close_ports(&entry.id, |address| entry.ports.iter().any(|port| port.listen == address));
         if new.is_empty() {
