@@ -92,11 +92,12 @@ fn crowds_leave_neither_memory_nor_open_files_behind() {
         resident.push(process.resident_kib());
     }
     figure("crowd", &format!("resident KiB after each crowd of {CROWD}: {resident:?}"));
-    // The first crowds warm caches up; what still grows from the least of four crowds to the least of the next
-    // four is a leak: 2 MiB are half a KiB for each request.
+    // Live bytes are counted exactly in `activator/tests/heap.rs`. Resident memory also shows how the allocator's
+    // free space is scattered, which varies by some MiB; here it is for whatever is not the heap's or not the
+    // data plane's, and a connection's buffers left behind (8 KiB and more for each request) cannot hide in it.
     let least = |rounds: &[u64]| rounds.iter().copied().min().unwrap_or_default();
     let grown = least(&resident[10..]).saturating_sub(least(&resident[6..10]));
-    assert!(grown < 2 * 1024, "resident memory grew by {grown} KiB over four crowds: {resident:?}");
+    assert!(grown < 16 * 1024, "resident memory grew by {grown} KiB over four crowds: {resident:?}");
 }
 
 #[test]
