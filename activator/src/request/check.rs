@@ -8,6 +8,7 @@ use std::net::Ipv6Addr;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 
+use super::headers;
 use crate::error::{Error, Kind};
 
 /// Checks a request's head.
@@ -31,7 +32,8 @@ fn bad(what: &'static str) -> Error {
 fn check_target<B>(request: &Request<B>) -> Result<(), &'static str> {
     let uri = request.uri();
     match uri.scheme_str() {
-        Some("http" | "https") => Ok(()),
+        Some("http" | "https") if headers::origin_form(uri).is_some() => Ok(()),
+        Some("http" | "https") => Err("the request's target is not a valid one (RFC 9112, 3.2)"),
         Some(_) => Err("the request's target has a scheme that is not http (RFC 9112, 3.2.2)"),
         None if uri.authority().is_some() => {
             Err("the request's target is an authority, which is for CONNECT alone (RFC 9112, 3.2.3)")

@@ -85,7 +85,8 @@ pub(super) fn to_upstream<B>(
                 .entry(HOST)
                 .or_insert(authority.expect("an authority is a valid field value"));
         }
-        *request.uri_mut() = origin_form(request.uri());
+        // There is one, as was checked (`check`).
+        *request.uri_mut() = origin_form(request.uri()).unwrap_or_default();
     }
     *request.version_mut() = Version::HTTP_11;
     let headers = request.headers_mut();
@@ -101,10 +102,13 @@ pub(super) fn to_upstream<B>(
 }
 
 /// The target without scheme and authority. `http://a?x` has a query and no path: it gets one.
-fn origin_form(uri: &Uri) -> Uri {
+///
+/// `None` if what is left is no target of its own: hyper takes characters after an authority that it takes
+/// nowhere else.
+pub(super) fn origin_form(uri: &Uri) -> Option<Uri> {
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let slash = if target.starts_with('/') { "" } else { "/" };
-    format!("{slash}{target}").parse().unwrap_or_default()
+    format!("{slash}{target}").parse().ok()
 }
 
 /// Makes an app's head one for the client.
@@ -289,7 +293,8 @@ mod tests {
             ("http://a:80/b//c?d=/e", "/b//c?d=/e"),
             ("http://[::1]:80", "/"),
         ] {
-            assert_eq!(origin_form(&target.parse().unwrap()).to_string(), expected, "{target}");
+            let uri = origin_form(&target.parse().unwrap()).unwrap();
+            assert_eq!(uri.to_string(), expected, "{target}");
         }
     }
 
