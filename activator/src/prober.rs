@@ -153,6 +153,16 @@ mod tests {
         assert_eq!(pause(ms(0), 2_000), ms(1_000), "2,000 probers try once a second each");
     }
 
+    /// A closed port of the ephemeral range is sooner or later given to the connection that asks for it, which
+    /// then reaches itself: such a connection would look like an app, and keep the app from listening.
+    #[tokio::test]
+    async fn a_closed_port_never_answers_with_ourselves() {
+        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        for _ in 0..60_000 {
+            assert!(connect(address).await.is_err());
+        }
+    }
+
     #[tokio::test]
     async fn http_readiness_takes_200_to_399() {
         for (status, ready) in [(200, true), (204, true), (302, true), (404, false), (503, false)] {

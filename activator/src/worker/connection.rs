@@ -373,3 +373,68 @@ impl AsyncWrite for ClientStream {
         self.project().stream.poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the connection is told to close at the tick.
+    fn is_closed(state: &State, tick: u32) -> bool {
+        state.check_time(tick, &ClientTimeouts::default());
+        state.verdict.get() == Verdict::CloseNow
+    }
+
+    #[test]
+    fn each_wait_has_its_own_limit_in_half_seconds() {
+        let fresh = State::new(0);
+        assert!(!is_closed(&fresh, 120) && is_closed(&fresh, 121), "60 s to the first byte");
+
+        let slow_head = State::new(0);
+        slow_head.on_bytes(100);
+        slow_head.on_bytes(110);
+        assert!(
+            !is_closed(&slow_head, 120) && is_closed(&slow_head, 121),
+            "10 s from the first byte of a head"
+        );
+
+        let idle = State::new(0);
+        idle.on_bytes(0);
+        idle.on_request();
+        assert!(!is_closed(&idle, 1_000_000), "a request may take its time");
+        idle.on_response_end(1_000_000);
+        assert!(!is_closed(&idle, 1_001_200) && is_closed(&idle, 1_001_201), "10 min between two requests");
+    }
+
+    #[test]
+    fn part_of_the_next_head_behind_a_request_begins_its_time() {
+        let state = State::new(0);
+        state.on_bytes(0);
+        state.on_request();
+        state.on_bytes(1);
+        state.on_response_end(2);
+        assert!(!is_closed(&state, 22) && is_closed(&state, 23), "10 s, not 10 min");
+    }
+
+    #[test]
+    fn a_response_that_nobody_reads_ends_at_its_limits() {
+        let state = State::new(0);
+        state.on_bytes(0);
+        state.on_request();
+        state.limit_response(0, Some(Duration::from_secs(1)), Some(Duration::from_secs(5)));
+        state.on_progress(4);
+        assert!(!is_closed(&state, 6) && is_closed(&state, 7), "streamIdle counts from the last piece");
+        let state = State::new(0);
+        state.on_request();
+        state.limit_response(0, None, Some(Duration::from_secs(5)));
+        state.on_progress(10);
+        assert!(!is_closed(&state, 10) && is_closed(&state, 11), "total does not");
+    }
+
+    #[test]
+    fn a_verdict_is_only_raised() {
+        let state = State::new(0);
+        state.close_now();
+        state.close_when_idle();
+        assert_eq!(state.verdict.get(), Verdict::CloseNow);
+    }
+}
