@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use pin_project::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use super::{attempt::Engaged, expect::Permission, in_flight::InFlight};
+use super::{attempt::Engaged, expect::Permission, headers, in_flight::InFlight};
 use crate::worker::State;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -56,7 +56,12 @@ impl Body for RequestBody {
             std::task::ready!(permission.poll(cx));
             *this.permission = None;
         }
-        let polled = incoming.poll_frame(cx);
+        let mut polled = incoming.poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &mut polled
+            && let Some(trailers) = frame.trailers_mut()
+        {
+            headers::clean_trailers(trailers);
+        }
         match polled {
             Poll::Ready(None) => this.state.on_body_end(),
             Poll::Ready(Some(Err(_))) => this.state.on_body_error(),

@@ -94,7 +94,7 @@ pub(super) fn to_upstream<B>(
     // HTTP/1.0 knows no Host, and HTTP/1.1 asks for one.
     headers.entry(HOST).or_insert_with(own_address);
     let id = match headers.get(X_REQUEST_ID) {
-        Some(id) if is_request_id(id) => return id.clone(),
+        Some(id) if is_request_id(id) => id.clone(),
         _ => new_request_id(),
     };
     headers.insert(X_REQUEST_ID, id.clone());
@@ -111,8 +111,27 @@ pub(super) fn origin_form(uri: &Uri) -> Option<Uri> {
     format!("{slash}{target}").parse().ok()
 }
 
+/// Removes from a request's trailers what must not come from a client there.
+pub(super) fn clean_trailers(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    for name in
+        [HOST, CONTENT_LENGTH, FORWARDED, X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, X_REQUEST_ID]
+    {
+        trailers.remove(name);
+    }
+}
+
+/// Whether an app's transfer coding is one that is understood: none, or exactly `chunked`.
+pub(super) fn has_known_coding(headers: &HeaderMap) -> bool {
+    headers.get_all(TRANSFER_ENCODING).iter().all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+}
+
 /// Makes an app's head one for the client.
 pub(super) fn to_client(headers: &mut HeaderMap) {
+    // Beside a transfer coding a length means nothing, and must not be believed (RFC 9112, 6.3).
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
     remove_hop_by_hop(headers);
 }
 

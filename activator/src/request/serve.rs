@@ -330,6 +330,10 @@ impl Passage<'_> {
             let detail = format!("{} switched protocols although nobody asked it to", self.app.app.id);
             return Err(Error::new(Kind::UpstreamProtocol, detail).for_app(&self.app.app.id).into());
         }
+        if !headers::has_known_coding(response.headers()) {
+            let detail = format!("{} answered with a transfer coding other than chunked", self.app.app.id);
+            return Err(Error::new(Kind::UpstreamProtocol, detail).for_app(&self.app.app.id).into());
+        }
         if let Some(slot) = &engaged.chosen().slot {
             slot.response_head();
         }

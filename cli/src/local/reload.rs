@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -22,6 +23,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Reloader {
     args: Overrides,
     running: LocalConfig,
+    /// Every address that was ever Reveille's own: an app that is on its way out may still listen there.
+    own: Vec<SocketAddr>,
     seen: Option<Stamp>,
     interval: tokio::time::Interval,
 }
@@ -29,7 +32,7 @@ pub(super) struct Reloader {
 /// What the command line says about the file.
 struct Overrides {
     file: PathBuf,
-    admin: Option<std::net::SocketAddr>,
+    admin: Option<SocketAddr>,
 }
 
 /// Tells one state of a file from another, also when an editor replaces it.
@@ -54,6 +57,7 @@ impl Reloader {
         Self {
             seen: Stamp::of(&args.file),
             args: Overrides { file: args.file.clone(), admin: args.admin },
+            own: running.binds.iter().map(|bind| bind.address).collect(),
             running,
             interval,
         }
@@ -91,6 +95,9 @@ impl Reloader {
         {
             tracing::warn!("admin, gateway and trustedProxies apply after a restart; all else applies now");
         }
+        self.own.extend(config.binds.iter().map(|bind| bind.address));
+        self.own.sort_unstable();
+        self.own.dedup();
         local.reload(config.apps.clone());
         tracing::info!(file = %self.args.file.display(), apps = config.apps.len(), "reloaded");
         // What applies after a restart is compared, and bound, as it runs.
@@ -112,9 +119,8 @@ impl Reloader {
         let mut config = file::load(&self.args.file)?;
         override_admin(&mut config, self.args.admin);
         let mut new = config.clone();
-        let old = &self.running.binds;
         // What Reveille itself listens on, or on another address of the same port, is not taken by somebody else.
-        new.binds.retain(|bind| !old.iter().any(|running| file::conflict(running.address, bind.address)));
+        new.binds.retain(|bind| !self.own.iter().any(|own| file::conflict(*own, bind.address)));
         file::check_ports_free(&new)?;
         Ok(config)
     }
