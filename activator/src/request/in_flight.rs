@@ -79,6 +79,11 @@ impl InFlight {
         self.held
     }
 
+    /// How long ago its head was complete, without the time it was held: what `timeouts.total` counts.
+    pub(super) fn spent(&self) -> Duration {
+        self.started.elapsed().saturating_sub(self.held)
+    }
+
     /// When its head was complete.
     pub(super) fn started(&self) -> Instant {
         self.started

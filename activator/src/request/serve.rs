@@ -300,12 +300,8 @@ impl Passage<'_> {
         request: Request<RequestBody>,
     ) -> Result<Outcome, Stop> {
         let attempt = attempt::attempt(self.app, self.connection, chosen, address, request);
-        let total = policy.timeouts.total.map(|limit| {
-            (
-                limit.saturating_sub(guard.started().elapsed().saturating_sub(guard.held_for())),
-                Kind::TotalTimeout,
-            )
-        });
+        let total = policy.timeouts.total;
+        let total = total.map(|limit| (limit.saturating_sub(guard.spent()), Kind::TotalTimeout));
         let head = policy.timeouts.response_header.map(|limit| (limit, Kind::ResponseHeaderTimeout));
         let Some((limit, kind)) = [head, total].into_iter().flatten().min_by_key(|(limit, _)| *limit) else {
             return Ok(attempt.await);
@@ -345,8 +341,7 @@ impl Passage<'_> {
         let total = policy.timeouts.total.map(|limit| (guard.started() + guard.held_for() + limit).into());
         let idle = policy.timeouts.stream_idle;
         if idle.is_some() || policy.timeouts.total.is_some() {
-            let spent = guard.started().elapsed().saturating_sub(guard.held_for());
-            let left = policy.timeouts.total.map(|limit| limit.saturating_sub(spent));
+            let left = policy.timeouts.total.map(|limit| limit.saturating_sub(guard.spent()));
             self.connection.state.limit_response(guard.tick(), idle, left);
         }
         let body = ResponseBody::upstream(incoming, engaged).with_deadlines(idle, total);

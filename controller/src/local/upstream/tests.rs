@@ -1,3 +1,5 @@
+//! Free ports, the ephemeral range, and who owns a port that is taken.
+
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
