@@ -4,6 +4,8 @@
 //! adds at most 1 % to a wake. All probers together keep to a budget of [`PROBES_PER_SECOND`]. A prober ends
 //! with its endpoint: what it finds out about one generation is never applied to another.
 
+mod grpc;
+
 use std::{
     io,
     net::SocketAddr,
@@ -86,6 +88,7 @@ async fn can_answer(entry: &AppEntry, endpoint: &Endpoint) -> bool {
     let answered = match readiness {
         Readiness::Tcp { .. } => timeout(TRY_FOR, connect(address)).await.map(|r| r.is_ok()),
         Readiness::Http { path, .. } => timeout(TRY_FOR, get(address, path)).await,
+        Readiness::Grpc { service, .. } => timeout(TRY_FOR, grpc::check(address, service)).await,
     };
     answered.unwrap_or(false)
 }

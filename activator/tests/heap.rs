@@ -25,7 +25,7 @@ use reveille_activator::{
 };
 use reveille_core::{
     app::AppId,
-    directory::{AppEntry, Change, Endpoint, Port, Protocol, WakeState},
+    directory::{AppEntry, Change, Endpoint, Port, Protocol, UpstreamProtocol, WakeState},
     phase::Phase,
     policy::{Mode, PolicySpec},
 };
@@ -108,7 +108,12 @@ impl World {
         let entry = AppEntry {
             id: AppId::local("web"),
             policy: Arc::new(PolicySpec::default().resolve(Mode::Local).unwrap()),
-            ports: Arc::new([Port { name: None, listen, protocol: Protocol::Http }]),
+            ports: Arc::new([Port {
+                name: None,
+                listen,
+                protocol: Protocol::Http,
+                upstream: UpstreamProtocol::Auto,
+            }]),
             hosts: Arc::new([]),
             phase: Phase::Asleep,
             endpoints: Vec::new(),

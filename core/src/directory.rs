@@ -49,8 +49,22 @@ pub struct AppEntry {
 /// How a port speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
-    /// HTTP, its version told from the first bytes.
+    /// HTTP/1.1, HTTP/2 and gRPC, told from the first bytes; TLS and whatever else comes passes as TCP.
     Http,
+    /// Bytes, passed on as they are.
+    Tcp,
+}
+
+/// How an app wants to be spoken to on a port for [`Protocol::Http`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum UpstreamProtocol {
+    /// gRPC over HTTP/2, all else over HTTP/1.1.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    H1,
+    /// HTTP/2 without TLS, by prior knowledge.
+    H2c,
 }
 
 /// A port on which clients reach an app.
@@ -60,8 +74,10 @@ pub struct Port {
     pub name: Option<String>,
     /// Where the activator listens for it.
     pub listen: SocketAddr,
-    /// How it speaks.
+    /// How clients speak to it.
     pub protocol: Protocol,
+    /// How the app is spoken to; without meaning for [`Protocol::Tcp`].
+    pub upstream: UpstreamProtocol,
 }
 
 /// A replica of an app.

@@ -32,6 +32,22 @@ pub enum ProbeAnswer {
     Wake,
 }
 
+/// The shape in which a caller of a probe expects its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A status and a JSON body that says more.
+    Http,
+    /// `grpc.health.v1.HealthCheckResponse`.
+    GrpcHealth,
+    /// A gRPC message whose field 1 is a bool, such as Triton's `ServerReadyResponse`.
+    GrpcBool,
+    /// Any other gRPC method: an error is all that can be said.
+    Grpc,
+    /// gRPC's watch on health: a client that is told that it is not implemented takes the server for healthy
+    /// and goes on calling, which is what wakes it.
+    GrpcHealthWatch,
+}
+
 /// Prefixes of the user agents of kubelet, load balancers and monitoring, with who they are.
 pub const KNOWN_AGENTS: [(&str, Prober); 9] = [
     ("kube-probe/", Prober::Balancer),        // kubelet

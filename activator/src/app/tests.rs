@@ -8,7 +8,7 @@ use std::{
 
 use reveille_core::{
     app::AppId,
-    directory::{AppEntry, Endpoint, Port, Protocol, WakeState},
+    directory::{AppEntry, Endpoint, Port, Protocol, UpstreamProtocol, WakeState},
     gate::Kind as Counted,
     invariants,
     phase::Phase,
@@ -57,6 +57,7 @@ impl World {
                 name: None,
                 listen: "127.0.0.1:1".parse().unwrap(),
                 protocol: Protocol::Http,
+                upstream: UpstreamProtocol::Auto,
             }]),
             hosts: Arc::new([]),
             phase: Phase::Asleep,

@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use reveille_core::{app::AppId, directory::Protocol, policy::Policy};
+use reveille_core::{
+    app::AppId,
+    directory::{Protocol, UpstreamProtocol},
+    policy::Policy,
+};
 
 /// One app of local mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +48,8 @@ pub struct LocalPort {
     pub listen: SocketAddr,
     /// Where the process listens. If `None`, a free port of 127.0.0.1 is chosen and handed over in `$PORT`.
     pub upstream: Option<SocketAddr>,
-    /// How it speaks.
+    /// How clients speak to it.
     pub protocol: Protocol,
+    /// How the process is spoken to.
+    pub upstream_protocol: UpstreamProtocol,
 }

@@ -10,7 +10,7 @@ mod preset;
 mod resolve;
 mod spec;
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 pub use preset::Preset;
 pub use resolve::{Mode, Problem};
@@ -38,6 +38,8 @@ pub struct Policy {
     pub timeouts: Timeouts,
     /// Requests that one replica takes at a time; the surplus waits in the activator.
     pub concurrency: Option<NonZeroU32>,
+    /// Protocols that a client may change to by `Upgrade`, in lower case. Never `h2c`.
+    pub upgrades: Arc<[String]>,
 }
 
 /// When an app falls asleep.
@@ -73,13 +75,21 @@ pub enum Readiness {
         /// An absolute path, with a query if need be.
         path: String,
     },
+    /// `grpc.health.v1.Health/Check` is answered with `SERVING`; where it is not implemented, a connection is
+    /// enough.
+    Grpc {
+        /// Which of the app's ports is asked; the first one if `None`.
+        port: Option<PortRef>,
+        /// The service that is asked about; empty for the server as a whole.
+        service: String,
+    },
 }
 
 impl Readiness {
     /// Which of the app's ports is asked.
     pub fn port(&self) -> Option<&PortRef> {
         match self {
-            Self::Tcp { port } | Self::Http { port, .. } => port.as_ref(),
+            Self::Tcp { port } | Self::Http { port, .. } | Self::Grpc { port, .. } => port.as_ref(),
         }
     }
 }

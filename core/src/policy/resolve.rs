@@ -1,6 +1,6 @@
 //! From what is written to what holds: defaults by mode and preset, ranges, and every problem at once.
 
-use std::{fmt, num::NonZeroU32, ops::RangeInclusive, time::Duration};
+use std::{fmt, num::NonZeroU32, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use super::{
     Hold, Idle, Policy, PolicySpec, PortRef, Probes, Readiness, ReadinessSpec, Timeouts, Ttl, Wake,
@@ -27,6 +27,9 @@ pub struct Problem {
     pub reason: String,
 }
 
+/// The protocol that every app may change to unless it says otherwise.
+const WEBSOCKET: &str = "websocket";
+
 const DAY: Duration = Duration::from_secs(86_400);
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -50,6 +53,7 @@ impl PolicySpec {
                 check.range("concurrency", n, 1..=100_000);
                 NonZeroU32::new(n)
             }),
+            upgrades: Arc::from([WEBSOCKET.to_owned()]),
         };
         if check.problems.is_empty() { Ok(policy) } else { Err(check.problems) }
     }

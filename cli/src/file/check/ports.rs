@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use reveille_controller::local::config::LocalPort;
 use reveille_core::{
     app::check_name,
-    directory::Protocol,
+    directory::{Protocol, UpstreamProtocol},
     policy::{Policy, PortRef, Readiness},
 };
 
@@ -53,7 +53,13 @@ impl Checker<'_> {
             let protocol = match port.protocol {
                 RawProtocol::Http => Protocol::Http,
             };
-            ports.push(LocalPort { name: port.name, listen, upstream, protocol });
+            ports.push(LocalPort {
+                name: port.name,
+                listen,
+                upstream,
+                protocol,
+                upstream_protocol: UpstreamProtocol::Auto,
+            });
         }
         ports
     }
@@ -85,6 +91,7 @@ impl Checker<'_> {
         let field = match readiness {
             Readiness::Tcp { .. } => "wake.readiness.tcp.port",
             Readiness::Http { .. } => "wake.readiness.http.port",
+            Readiness::Grpc { .. } => "wake.readiness.grpc.port",
         };
         let reason = match asked {
             PortRef::Number(number) => match ports.iter().find(|port| port.listen.port() == *number) {

@@ -183,5 +183,6 @@ pub(crate) fn port(name: Option<&str>, listen: u16, upstream: Option<&str>) -> L
         listen: SocketAddr::from(([127, 0, 0, 1], listen)),
         upstream: upstream.map(|address| address.parse().unwrap()),
         protocol: reveille_core::directory::Protocol::Http,
+        upstream_protocol: reveille_core::directory::UpstreamProtocol::Auto,
     }
 }

@@ -109,5 +109,10 @@ fn serves(running: &[LocalPort], wanted: &[LocalPort]) -> bool {
 }
 
 fn port(port: &LocalPort) -> Port {
-    Port { name: port.name.clone(), listen: port.listen, protocol: port.protocol }
+    Port {
+        name: port.name.clone(),
+        listen: port.listen,
+        protocol: port.protocol,
+        upstream: port.upstream_protocol,
+    }
 }
