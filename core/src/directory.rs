@@ -12,7 +12,7 @@ use std::{
 use crate::{
     app::AppId,
     phase::Phase,
-    policy::Policy,
+    policy::{Policy, PortRef},
     wake::{Failure, Step, WakeId},
 };
 
@@ -44,6 +44,33 @@ pub struct AppEntry {
     pub wake: WakeState,
     /// Whether a request may wake it. False after a sleep by hand that said so.
     pub wake_on_request: bool,
+}
+
+impl AppEntry {
+    /// The port that the gateway passes requests on to: the first that speaks HTTP. None if none does.
+    pub fn gateway_port(&self) -> Option<usize> {
+        first_http(self.ports.iter().map(|port| port.protocol))
+    }
+
+    /// The port that `policy.wake.readiness` asks, in this app and of this endpoint: by name, by the number
+    /// that the app listens on, or else the first that can be asked so. None if there is no such port.
+    pub fn readiness_port(&self, endpoint: &[SocketAddr]) -> Option<usize> {
+        let readiness = &self.policy.wake.readiness;
+        let index = match readiness.port() {
+            Some(PortRef::Number(number)) => endpoint.iter().position(|a| a.port() == *number)?,
+            Some(PortRef::Name(name)) => {
+                self.ports.iter().position(|port| port.name.as_ref() == Some(name))?
+            }
+            None if readiness.needs_http() => self.gateway_port()?,
+            None => 0,
+        };
+        (index < endpoint.len()).then_some(index)
+    }
+}
+
+/// The first of an app's ports that speaks HTTP.
+pub fn first_http(ports: impl IntoIterator<Item = Protocol>) -> Option<usize> {
+    ports.into_iter().position(|protocol| protocol == Protocol::Http)
 }
 
 /// How a port speaks.
@@ -116,4 +143,63 @@ pub enum WakeState {
         /// When another attempt may be made.
         retry_at: Instant,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Mode, PolicySpec};
+
+    /// An app with ports of these names and protocols.
+    fn app(ports: &[(&str, Protocol)], readiness: &str) -> AppEntry {
+        let spec: PolicySpec =
+            serde_json::from_str(&format!(r#"{{"wake": {{"readiness": {readiness}}}}}"#)).unwrap();
+        let port = |(name, protocol): &(&str, Protocol)| Port {
+            name: Some((*name).to_owned()),
+            listen: ([127, 0, 0, 1], 8080).into(),
+            protocol: *protocol,
+            upstream: UpstreamProtocol::Auto,
+        };
+        AppEntry {
+            id: AppId::local("web"),
+            policy: Arc::new(spec.resolve(Mode::Local).unwrap()),
+            ports: ports.iter().map(port).collect(),
+            hosts: Arc::from([]),
+            phase: Phase::Asleep,
+            endpoints: Vec::new(),
+            wake: WakeState::None,
+            wake_on_request: true,
+        }
+    }
+
+    #[test]
+    fn the_gateway_takes_the_first_http_port() {
+        let (http, tcp) = (("a", Protocol::Http), ("b", Protocol::Tcp));
+        for (ports, expected) in
+            [(vec![http], Some(0)), (vec![tcp, http, http], Some(1)), (vec![tcp], None), (vec![], None)]
+        {
+            assert_eq!(app(&ports, r#"{"tcp": {}}"#).gateway_port(), expected, "{ports:?}");
+        }
+    }
+
+    #[test]
+    fn readiness_asks_the_port_that_can_be_asked() {
+        let addresses: Vec<SocketAddr> = [9001, 9002, 9003].map(|port| ([127, 0, 0, 1], port).into()).into();
+        let ports = [("db", Protocol::Tcp), ("web", Protocol::Http), ("admin", Protocol::Tcp)];
+        for (readiness, expected) in [
+            (r#"{"tcp": {}}"#, Some(0)),
+            (r#"{"tcp": {"port": "web"}}"#, Some(1)),
+            (r#"{"tcp": {"port": 9003}}"#, Some(2)),
+            (r#"{"tcp": {"port": 9004}}"#, None),
+            (r#"{"tcp": {"port": "pg"}}"#, None),
+            (r#"{"http": {"path": "/"}}"#, Some(1)),
+            (r#"{"grpc": {}}"#, Some(1)),
+            (r#"{"http": {"path": "/", "port": "admin"}}"#, Some(2)),
+        ] {
+            assert_eq!(app(&ports, readiness).readiness_port(&addresses), expected, "{readiness}");
+        }
+        let tcp_only = app(&ports[..1], r#"{"grpc": {}}"#);
+        assert_eq!(tcp_only.readiness_port(&addresses[..1]), None);
+        assert_eq!(app(&ports, r#"{"tcp": {}}"#).readiness_port(&[]), None, "no address, no port");
+    }
 }

@@ -6,20 +6,24 @@
 //!
 //! A field exists here only together with its behaviour.
 
+mod checker;
 mod preset;
+mod readiness;
 mod resolve;
 mod spec;
+mod upgrades;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
+pub use checker::Problem;
 pub use preset::Preset;
-pub use resolve::{Mode, Problem};
+pub use resolve::Mode;
 pub use spec::{
-    HoldSpec, HttpReadinessSpec, IdleSpec, PolicySpec, PortRef, ProbesSpec, ReadinessSpec, TcpReadinessSpec,
-    TimeoutsSpec, Ttl, WakeSpec,
+    GrpcReadinessSpec, HoldSpec, HttpReadinessSpec, IdleSpec, PolicySpec, PortRef, ProbesSpec, ReadinessSpec,
+    TcpReadinessSpec, TimeoutsSpec, Ttl, WakeSpec,
 };
 
-use crate::probes::ProbeAnswer;
+use crate::probes::{Pattern, ProbeAnswer};
 
 /// What holds for an app. See the [module](self).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +74,7 @@ pub enum Readiness {
     },
     /// `GET path` is answered with a status from 200 to 399.
     Http {
-        /// Which of the app's ports is asked; the first one if `None`.
+        /// Which of the app's ports is asked; the first one that speaks HTTP if `None`.
         port: Option<PortRef>,
         /// An absolute path, with a query if need be.
         path: String,
@@ -78,7 +82,7 @@ pub enum Readiness {
     /// `grpc.health.v1.Health/Check` is answered with `SERVING`; where it is not implemented, a connection is
     /// enough.
     Grpc {
-        /// Which of the app's ports is asked; the first one if `None`.
+        /// Which of the app's ports is asked; the first one that speaks HTTP if `None`.
         port: Option<PortRef>,
         /// The service that is asked about; empty for the server as a whole.
         service: String,
@@ -86,6 +90,11 @@ pub enum Readiness {
 }
 
 impl Readiness {
+    /// Whether the port that is asked must speak HTTP, be it for gRPC.
+    pub fn needs_http(&self) -> bool {
+        matches!(self, Self::Http { .. } | Self::Grpc { .. })
+    }
+
     /// Which of the app's ports is asked.
     pub fn port(&self) -> Option<&PortRef> {
         match self {
@@ -108,8 +117,8 @@ pub struct Hold {
 /// Which calls do not wake an app.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probes {
-    /// Paths of probes, the preset's and the user's: exact, or a prefix that ends with `*`.
-    pub paths: Vec<String>,
+    /// Paths of probes, the preset's and the user's.
+    pub paths: Vec<Pattern>,
     /// Prefixes of the user agents of probes, besides [`KNOWN_AGENTS`](crate::probes::KNOWN_AGENTS).
     pub user_agents: Vec<String>,
     /// How they are answered while the app is not awake; by who asks if `None`.

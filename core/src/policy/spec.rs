@@ -30,6 +30,9 @@ pub struct PolicySpec {
     /// Requests that one replica takes at a time, 1-100,000. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
+    /// Protocols that clients may change to by `Upgrade`, such as `websocket` or `spdy/3.1`. Default: websocket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrades: Option<Vec<String>>,
 }
 
 /// When an app falls asleep.
@@ -56,7 +59,7 @@ pub struct WakeSpec {
     pub readiness: Option<ReadinessSpec>,
 }
 
-/// How to tell that an app can answer: one of `http` and `tcp`.
+/// How to tell that an app can answer: one of `http`, `tcp` and `grpc`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ReadinessSpec {
@@ -66,13 +69,16 @@ pub struct ReadinessSpec {
     /// A TCP connection is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpReadinessSpec>,
+    /// `grpc.health.v1.Health/Check` is answered with `SERVING`, or not implemented.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<GrpcReadinessSpec>,
 }
 
 /// Asks by HTTP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpReadinessSpec {
-    /// The port's name or number. Default: the first port.
+    /// The port's name or number. Default: the first port that speaks HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<PortRef>,
     /// An absolute path, such as `/healthz`.
@@ -86,6 +92,18 @@ pub struct TcpReadinessSpec {
     /// The port's name or number. Default: the first port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<PortRef>,
+}
+
+/// Asks by gRPC's health protocol, over HTTP/2 without TLS.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct GrpcReadinessSpec {
+    /// The port's name or number. Default: the first port that speaks HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<PortRef>,
+    /// The service that is asked about, such as `package.Service`. Default: the server as a whole.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub service: String,
 }
 
 /// Names one of the app's ports.
@@ -126,7 +144,8 @@ pub struct HoldSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ProbesSpec {
-    /// Paths of probes, besides the preset's: exact, or a prefix that ends with `*`.
+    /// Paths of probes, besides the preset's. A `*` stands for anything within a segment, at the end for
+    /// anything behind. gRPC methods are paths: `/package.Service/Method`.
     pub paths: Vec<String>,
     /// Prefixes of the user agents of probes, besides those of kubelet and the usual load balancers.
     pub user_agents: Vec<String>,

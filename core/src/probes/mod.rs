@@ -2,11 +2,26 @@
 //! count as no activity.
 //!
 //! A probe is told by its user agent (kubelet, load balancers, monitoring) or by its path (the preset's and
-//! the user's). The method is no signal.
+//! the user's), which for gRPC is the method's full name. gRPC's own health check is a probe of every app. The
+//! HTTP method is no signal.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`Pattern`] | what a path is compared with |
+//! | [`shape`](shape()) | the shape in which the caller expects its answer |
+//! | [`triton`] | Triton's calls as data |
+
+mod pattern;
+mod shape;
+pub mod triton;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    pattern::Pattern,
+    shape::{Shape, shape},
+};
 use crate::policy::Probes;
 
 /// Who asks.
@@ -32,22 +47,6 @@ pub enum ProbeAnswer {
     Wake,
 }
 
-/// The shape in which a caller of a probe expects its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// A status and a JSON body that says more.
-    Http,
-    /// `grpc.health.v1.HealthCheckResponse`.
-    GrpcHealth,
-    /// A gRPC message whose field 1 is a bool, such as Triton's `ServerReadyResponse`.
-    GrpcBool,
-    /// Any other gRPC method: an error is all that can be said.
-    Grpc,
-    /// gRPC's watch on health: a client that is told that it is not implemented takes the server for healthy
-    /// and goes on calling, which is what wakes it.
-    GrpcHealthWatch,
-}
-
 /// Prefixes of the user agents of kubelet, load balancers and monitoring, with who they are.
 pub const KNOWN_AGENTS: [(&str, Prober); 9] = [
     ("kube-probe/", Prober::Balancer),        // kubelet
@@ -62,7 +61,8 @@ pub const KNOWN_AGENTS: [(&str, Prober); 9] = [
 ];
 
 impl Probes {
-    /// Tells whether a call is a probe, by its path (without query) and user agent.
+    /// Tells whether a call is a probe, by its path (without query) and user agent. Every request asks this:
+    /// nothing is allocated.
     pub fn classify(&self, path: &str, user_agent: Option<&str>) -> Option<Prober> {
         if self.answer == Some(ProbeAnswer::Wake) {
             return None;
@@ -75,11 +75,8 @@ impl Probes {
                 return Some(Prober::Monitor);
             }
         }
-        let is_probe = |pattern: &String| match pattern.strip_suffix('*') {
-            Some(prefix) => path.starts_with(prefix),
-            None => path == pattern,
-        };
-        self.paths.iter().any(is_probe).then_some(Prober::Monitor)
+        let is_probe = shape::is_health(path) || self.paths.iter().any(|pattern| pattern.matches(path));
+        is_probe.then_some(Prober::Monitor)
     }
 
     /// How a probe is answered while the app is not awake: `true` is 200, `false` 503.
@@ -129,9 +126,34 @@ mod tests {
     }
 
     #[test]
-    fn triton_health_calls_are_probes_and_inference_is_not() {
-        let triton = probes(r#"{"preset": "triton"}"#);
-        assert_eq!(triton.classify("/v2/health/ready", None), Some(Prober::Monitor));
-        assert_eq!(triton.classify("/v2/models/resnet50/infer", None), None);
+    fn grpc_health_is_a_probe_of_every_app() {
+        for preset in ["http", "grpc", "triton", "tcp"] {
+            let probes = probes(&format!(r#"{{"preset": "{preset}"}}"#));
+            for (method, expected) in [
+                ("Check", Some(Prober::Monitor)),
+                ("Watch", Some(Prober::Monitor)),
+                ("Checks", None),
+                ("", None),
+            ] {
+                let path = format!("/grpc.health.v1.Health/{method}");
+                assert_eq!(probes.classify(&path, None), expected, "{preset} {path}");
+            }
+            let kubelet =
+                probes.classify("/grpc.health.v1.Health/Check", Some("kube-probe/1.37 grpc-go/1.70"));
+            assert_eq!(kubelet, Some(Prober::Balancer));
+        }
+    }
+
+    #[test]
+    fn patterns_cover_segments_and_grpc_methods() {
+        let probes = probes(r#"{"probes": {"paths": ["/v1/*/status", "/shop.v1.Cart/Get*"]}}"#);
+        for (path, is_probe) in [
+            ("/v1/a/status", true),
+            ("/v1/a/b/status", false),
+            ("/shop.v1.Cart/GetHealth", true),
+            ("/shop.v1.Cart/Add", false),
+        ] {
+            assert_eq!(probes.classify(path, None).is_some(), is_probe, "{path}");
+        }
     }
 }
