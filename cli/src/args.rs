@@ -1,12 +1,14 @@
 //! The command line: every subcommand, its options, and their help.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use reveille_core::{
     app::{AppId, LOCAL_NAMESPACE, check_name},
     quantity::{ByteSize, HumanDuration},
 };
+
+use crate::file::parse_address;
 
 /// Let apps sleep while nobody calls them, and wake them on the first request.
 ///
@@ -97,7 +99,7 @@ pub struct LocalArgs {
     pub file: PathBuf,
 
     /// Where to serve the admin port; overrides the file's `admin`
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     pub admin: Option<SocketAddr>,
 
     /// How long work in progress may take to end after SIGTERM
@@ -113,7 +115,7 @@ pub struct LocalArgs {
     pub hold_max_bytes: ByteSize,
 
     /// How many threads forward requests [default: one per core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = parse_workers)]
     pub workers: Option<u16>,
 
     /// Log a line for each request, its time split into hold and upstream
@@ -142,20 +144,27 @@ pub enum LogFormat {
 #[command(after_help = "\
 Examples:
   reveille check
-  reveille check -c demo/reveille.yaml
+  reveille check demo/reveille.yaml
 
 Exit codes:
   0  the file is right     64  it is not; every mistake is named with its line and a hint")]
 pub struct CheckArgs {
-    /// The configuration file
-    #[arg(
-        short = 'c',
-        long = "config",
-        env = "REVEILLE_CONFIG",
-        value_name = "FILE",
-        default_value = "reveille.yaml"
-    )]
-    pub file: PathBuf,
+    /// The configuration file [env: REVEILLE_CONFIG] [default: reveille.yaml]
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// The same, as of `reveille local`
+    #[arg(short = 'c', long = "config", value_name = "FILE", conflicts_with = "file")]
+    config: Option<PathBuf>,
+}
+
+impl CheckArgs {
+    /// The file to check, `variable` being what `REVEILLE_CONFIG` says. Not read by clap, to which the file of
+    /// the variable and one that is named would contradict each other.
+    pub fn file(self, variable: Option<OsString>) -> PathBuf {
+        let variable = variable.filter(|value| !value.is_empty()).map(PathBuf::from);
+        self.file.or(self.config).or(variable).unwrap_or_else(|| "reveille.yaml".into())
+    }
 }
 
 /// `reveille status`
@@ -236,6 +245,17 @@ impl FromStr for AppArg {
     }
 }
 
+/// The most threads that may forward requests.
+const MAX_WORKERS: u16 = 1024;
+
+fn parse_workers(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(workers @ 1..=MAX_WORKERS) => Ok(workers),
+        Ok(0) => Err("no thread would forward requests; leave it out for one per core".to_owned()),
+        _ => Err(format!("write a whole number from 1 to {MAX_WORKERS}, or leave it out for one per core")),
+    }
+}
+
 /// The shortest way to name the app on the command line: the reverse of [`AppArg`].
 pub fn short_name(app: &AppId) -> String {
     if &*app.namespace == LOCAL_NAMESPACE { app.name.to_string() } else { app.to_string() }
@@ -281,6 +301,43 @@ mod tests {
         let Command::Local(args) = parse(line).unwrap().command else { panic!() };
         assert_eq!(args.file, PathBuf::from("x.yaml"));
         assert_eq!((args.workers, args.access_log, args.log_format), (Some(2), true, LogFormat::Json));
+    }
+
+    #[test]
+    fn a_file_to_check_is_named_in_any_way() {
+        let file = |line: &str, variable: Option<&str>| {
+            let Command::Check(args) = parse(line).unwrap().command else { panic!() };
+            args.file(variable.map(Into::into)).to_str().unwrap().to_owned()
+        };
+        assert_eq!(file("reveille check", None), "reveille.yaml");
+        assert_eq!(file("reveille check", Some("")), "reveille.yaml");
+        assert_eq!(file("reveille check", Some("env.yaml")), "env.yaml");
+        for line in ["reveille check x.yaml", "reveille check -c x.yaml", "reveille check --config=x.yaml"] {
+            assert_eq!(file(line, Some("env.yaml")), "x.yaml");
+        }
+        let both = parse("reveille check x.yaml -c y.yaml").unwrap_err();
+        assert_eq!(both.kind(), clap::error::ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_option_is_said() {
+        for (option, said) in [
+            ("--workers 0", "no thread would forward requests; leave it out for one per core"),
+            ("--workers 1025", "write a whole number from 1 to 1024, or leave it out for one per core"),
+            ("--workers=-1", "write a whole number from 1 to 1024, or leave it out for one per core"),
+            ("--workers many", "write a whole number from 1 to 1024, or leave it out for one per core"),
+            ("--admin localhost:9090", "\"localhost:9090\" is no address; write the IP: 127.0.0.1:9090"),
+            ("--admin 9090", "\"9090\" is no address; write the IP too: 127.0.0.1:9090"),
+            ("--admin 127.0.0.1:0", "\"127.0.0.1:0\" has port 0; choose a port from 1 to 65535"),
+        ] {
+            let error = parse(&format!("reveille local {option}")).unwrap_err().to_string();
+            assert!(error.contains(said), "{option}: {error}");
+        }
+        let Command::Local(args) = parse("reveille local --admin [::1]:1 --workers 1024").unwrap().command
+        else {
+            panic!()
+        };
+        assert_eq!((args.admin, args.workers), (Some("[::1]:1".parse().unwrap()), Some(1024)));
     }
 
     #[test]

@@ -55,7 +55,7 @@ fn run(cli: Cli, console: &mut Console) -> Result<Exit, CliError> {
     let server = || cli.server.parse::<ServerUrl>().map_err(|why| CliError::new(Exit::Usage, why));
     match cli.command {
         Command::Local(args) => local::run(&args),
-        Command::Check(args) => Ok(commands::check::check(&args.file)),
+        Command::Check(args) => Ok(commands::check::check(&args.file(std::env::var_os("REVEILLE_CONFIG")))),
         Command::Status(args) => {
             call(server()?, async |client| commands::status::run(client, args, output, console).await)
         }

@@ -29,6 +29,13 @@ pub enum ClientError {
     Refused(ProblemBody),
 }
 
+impl ClientError {
+    /// Whether Reveille answered that there is no such app.
+    pub fn is_unknown_app(&self) -> bool {
+        matches!(self, Self::Refused(problem) if problem.kind.rsplit('/').next() == Some("unknown-app"))
+    }
+}
+
 impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         let message = error.to_string();

@@ -5,7 +5,7 @@ use reveille_core::{
     phase::Phase,
 };
 
-use super::print;
+use super::{explain, print};
 use crate::{
     args::{OutputFormat, SleepArgs, short_name},
     client::Client,
@@ -24,7 +24,10 @@ pub async fn run(
     console: &mut Console,
 ) -> Result<(), CliError> {
     let request = SleepRequest { reason: args.reason, wake_on_request: !args.no_wake_on_request };
-    let answer = client.sleep(&args.app.0, &request).await?;
+    let answer = match client.sleep(&args.app.0, &request).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(explain(client, &args.app.0, error).await),
+    };
     print(console, output, &answer, |console, status| Ok(console.line(&sentence(status))?))
 }
 

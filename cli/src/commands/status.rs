@@ -9,7 +9,7 @@ use reveille_core::{
     wake::{Failure, Outcome},
 };
 
-use super::{print, step_line};
+use super::{explain, print, step_line};
 use crate::{
     args::{OutputFormat, StatusArgs, short_name},
     client::Client,
@@ -56,10 +56,13 @@ pub async fn run(
             let lines = overview(list, console.width, console.palette);
             lines_to(console, lines)
         }),
-        Some(app) => print(console, output, &client.get(&app.0).await?, |console, status| {
-            let lines = details(status, Timestamp::now(), console.palette);
-            lines_to(console, lines)
-        }),
+        Some(app) => match client.get(&app.0).await {
+            Ok(answer) => print(console, output, &answer, |console, status| {
+                let lines = details(status, Timestamp::now(), console.palette);
+                lines_to(console, lines)
+            }),
+            Err(error) => Err(explain(client, &app.0, error).await),
+        },
     }
 }
 

@@ -9,7 +9,7 @@ use reveille_core::{
 };
 use tokio::time::Instant;
 
-use super::{print, step_line};
+use super::{explain, print, step_line};
 use crate::{
     args::{OutputFormat, WakeArgs, short_name},
     client::{Answer, Client},
@@ -32,7 +32,10 @@ pub async fn run(
 ) -> Result<(), CliError> {
     let limit = args.timeout.map(|timeout| timeout.0);
     let started = Instant::now();
-    let answer = client.wake(&args.app.0, &WakeRequest { reason: args.reason }).await?;
+    let answer = match client.wake(&args.app.0, &WakeRequest { reason: args.reason }).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(explain(client, &args.app.0, error).await),
+    };
     if !args.wait || answer.value.phase == Phase::Awake {
         return print(console, output, &answer, |console, status| Ok(console.line(&sentence(status))?));
     }

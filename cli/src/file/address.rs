@@ -18,7 +18,11 @@ impl<'de> Deserialize<'de> for Address {
     }
 }
 
-fn parse(text: &str) -> Result<SocketAddr, String> {
+/// Reads an address.
+///
+/// # Errors
+/// What is wrong with it, and how it is written.
+pub fn parse(text: &str) -> Result<SocketAddr, String> {
     match text.parse::<SocketAddr>() {
         Ok(address) if address.port() == 0 => {
             Err(format!("{} has port 0; choose a port from 1 to 65535", quote(text)))

@@ -36,6 +36,8 @@ pub(super) enum Kind {
     UnknownField { known: &'static [&'static str] },
     /// A field of the value is missing.
     Missing { field: &'static str },
+    /// Something else stands where a list belongs.
+    NoList { found: String },
     /// The value itself is wrong.
     Wrong(String),
 }
@@ -246,7 +248,10 @@ impl de::Error for Failure {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(Kind::Wrong(hint::mismatch(&found, expected)))
+        Self::new(match expected.to_string().as_str() {
+            "a sequence" => Kind::NoList { found: hint::found(&found) },
+            _ => Kind::Wrong(hint::mismatch(&found, expected)),
+        })
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -272,6 +277,7 @@ impl fmt::Display for Failure {
         match &self.kind {
             Kind::UnknownField { .. } => f.write_str("unknown field"),
             Kind::Missing { field } => write!(f, "{field} is missing"),
+            Kind::NoList { found } => write!(f, "found {found}, expected a list"),
             Kind::Wrong(reason) => f.write_str(reason),
         }
     }

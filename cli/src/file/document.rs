@@ -100,6 +100,14 @@ impl Document {
         let path = FieldPath(failure.steps.into_iter().rev().collect());
         let (field, reason) = match failure.kind {
             Kind::Wrong(reason) => (path.clone(), reason),
+            Kind::NoList { found } => {
+                let field = match path.0.last() {
+                    Some(Segment::Key(name)) => name.as_str(),
+                    _ => "",
+                };
+                let example = hint::list_example(field);
+                (path.clone(), format!("found {found}, expected a list, such as {example}"))
+            }
             Kind::Missing { field } => (path.key(field), "missing".to_owned()),
             Kind::UnknownField { known } => {
                 let name = match path.0.last() {

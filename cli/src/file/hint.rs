@@ -14,13 +14,14 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 /// What of `known` was probably meant by `word`: the same but for case, `-` and `_`, or else a few letters off.
-pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let word = normalize(word);
     // The bound keeps a mile-long key from costing a comparison of its square.
     if word.is_empty() || word.len() > 40 {
         return None;
     }
-    let allowed = (word.len() / 3).max(1);
+    // Of two letters, one that is wrong leaves nothing to go by.
+    let allowed = if word.len() < 3 { 0 } else { (word.len() / 3).max(1) };
     known
         .iter()
         .map(|candidate| (strsim::damerau_levenshtein(&word, &normalize(candidate)), *candidate))
@@ -41,9 +42,23 @@ pub(super) fn instead(word: &str, known: &[&str], kind: &str) -> String {
     }
 }
 
-/// What stands there and what belongs there.
-pub(super) fn mismatch(found: &Unexpected<'_>, expected: &dyn Expected) -> String {
-    let found = match found {
+/// A list as it is written behind a field of this name.
+pub(super) fn list_example(field: &str) -> &'static str {
+    match field {
+        "apps" => "[{name: web, command: [nginx], ports: [{listen: \"127.0.0.1:8081\"}]}]",
+        "ports" => "[{listen: \"127.0.0.1:8081\"}]",
+        "hosts" => "[web.localhost]",
+        "trustedProxies" => "[10.0.0.0/8]",
+        "paths" => "[/healthz]",
+        "userAgents" => "[my-monitor]",
+        "upgrades" => "[websocket]",
+        _ => "[a, b]",
+    }
+}
+
+/// What stands there.
+pub(super) fn found(found: &Unexpected<'_>) -> String {
+    match found {
         Unexpected::Bool(value) => value.to_string(),
         Unexpected::Unsigned(value) => value.to_string(),
         Unexpected::Signed(value) => value.to_string(),
@@ -53,12 +68,16 @@ pub(super) fn mismatch(found: &Unexpected<'_>, expected: &dyn Expected) -> Strin
         Unexpected::Seq => "a list".to_owned(),
         Unexpected::Map => "a mapping".to_owned(),
         other => other.to_string(),
-    };
+    }
+}
+
+/// What stands there and what belongs there.
+pub(super) fn mismatch(found: &Unexpected<'_>, expected: &dyn Expected) -> String {
+    let found = self::found(found);
     let expected = expected.to_string();
     let expected = match expected.as_str() {
         "a string" if found == "nothing" => "a text; write \"\" for an empty one",
         "a string" => "a text",
-        "a sequence" => "a list, such as [a, b]",
         "a map" => "a mapping of names to values",
         "u32" => "a whole number from 0 up",
         text if text.starts_with("struct ") => "a mapping of fields to values",
@@ -67,4 +86,28 @@ pub(super) fn mismatch(found: &Unexpected<'_>, expected: &dyn Expected) -> Strin
         text => text,
     };
     format!("found {found}, expected {expected}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_letters_off_are_understood() {
+        let known = ["web", "resnet50", "h1", "upstreamProtocol"];
+        for (word, expected) in [
+            ("wbe", Some("web")),
+            ("Web", Some("web")),
+            ("resnet-50", Some("resnet50")),
+            ("resnet", Some("resnet50")),
+            ("H1", Some("h1")),
+            ("upstream_protocol", Some("upstreamProtocol")),
+            ("h3", None),
+            ("w", None),
+            ("postgres", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, &known), expected, "{word}");
+        }
+    }
 }

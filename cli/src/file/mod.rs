@@ -29,9 +29,10 @@ use std::{
 use ipnet::IpNet;
 use reveille_controller::local::config::LocalApp;
 
-pub(crate) use self::address::conflict;
+pub(crate) use self::{address::conflict, hint::nearest};
 pub use self::{
-    free::check_ports_free,
+    address::parse as parse_address,
+    free::{Obstacles, check_ports_free, obstacles},
     problem::{Place, Problem, Problems},
 };
 

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use reveille_core::{
+    directory::{Protocol, UpstreamProtocol},
     policy::{HoldSpec, IdleSpec, PolicySpec, Preset, ProbesSpec, TimeoutsSpec, WakeSpec},
     quantity::HumanDuration,
 };
@@ -35,13 +36,14 @@ pub(super) struct RawApp {
     pub(super) stop_grace: Option<HumanDuration>,
     pub(super) ports: Vec<RawPort>,
     pub(super) hosts: Vec<String>,
-    preset: Preset,
+    pub(super) preset: Preset,
     idle: IdleSpec,
-    wake: WakeSpec,
+    pub(super) wake: WakeSpec,
     hold: HoldSpec,
-    probes: ProbesSpec,
-    timeouts: TimeoutsSpec,
+    pub(super) probes: ProbesSpec,
+    pub(super) timeouts: TimeoutsSpec,
     concurrency: Option<u32>,
+    pub(super) upgrades: Option<Vec<String>>,
 }
 
 impl RawApp {
@@ -55,6 +57,7 @@ impl RawApp {
             probes: std::mem::take(&mut self.probes),
             timeouts: std::mem::take(&mut self.timeouts),
             concurrency: self.concurrency,
+            upgrades: self.upgrades.take(),
         }
     }
 }
@@ -65,14 +68,43 @@ pub(super) struct RawPort {
     pub(super) name: Option<String>,
     pub(super) listen: Option<Address>,
     pub(super) upstream: Option<Address>,
-    pub(super) protocol: RawProtocol,
+    protocol: Option<RawProtocol>,
+    upstream_protocol: Option<RawUpstreamProtocol>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+impl RawPort {
+    /// How clients speak to it, in an app of this preset.
+    pub(super) fn protocol(&self, preset: Preset) -> Protocol {
+        match self.protocol {
+            Some(RawProtocol::Http) => Protocol::Http,
+            Some(RawProtocol::Tcp) => Protocol::Tcp,
+            None => preset.default_protocol(),
+        }
+    }
+
+    /// How the app wants to be spoken to, if that is written.
+    pub(super) fn upstream_protocol(&self) -> Option<UpstreamProtocol> {
+        self.upstream_protocol.map(|written| match written {
+            RawUpstreamProtocol::Auto => UpstreamProtocol::Auto,
+            RawUpstreamProtocol::H1 => UpstreamProtocol::H1,
+            RawUpstreamProtocol::H2c => UpstreamProtocol::H2c,
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum RawProtocol {
-    #[default]
+enum RawProtocol {
     Http,
+    Tcp,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawUpstreamProtocol {
+    Auto,
+    H1,
+    H2c,
 }
 
 /// A program and its arguments. One text is refused with a hint, as a shell's habit.

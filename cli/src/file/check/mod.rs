@@ -4,6 +4,7 @@ mod addresses;
 mod hosts;
 mod ports;
 mod program;
+mod protocols;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -76,10 +77,14 @@ impl Checker<'_> {
     fn app(&mut self, mut raw: RawApp, at: &FieldPath) -> Option<LocalApp> {
         let name = self.name(raw.name.take(), &at.key("name"));
         let command = self.command(&mut raw, at);
-        let ports = self.ports(std::mem::take(&mut raw.ports), at);
+        let protocols: Vec<_> = raw.ports.iter().map(|port| port.protocol(raw.preset)).collect();
+        let ports = self.ports(std::mem::take(&mut raw.ports), raw.preset, at);
         let hosts = self.hosts.check(self.doc, &raw.hosts, &at.key("hosts"));
+        self.http_settings(&raw, &protocols, at);
+        let readiness_is_written = raw.wake.readiness.is_some();
         let policy = self.policy(&mut raw, at);
         if let Some(policy) = &policy {
+            self.readiness_protocol(policy, readiness_is_written, &protocols, at);
             self.readiness_port(policy, &ports, at);
         }
         Some(LocalApp {

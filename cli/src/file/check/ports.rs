@@ -5,19 +5,15 @@ use std::collections::HashMap;
 use reveille_controller::local::config::LocalPort;
 use reveille_core::{
     app::check_name,
-    directory::{Protocol, UpstreamProtocol},
-    policy::{Policy, PortRef, Readiness},
+    directory::Protocol,
+    policy::{Policy, PortRef, Preset, Readiness},
 };
 
 use super::{Checker, addresses::User};
-use crate::file::{
-    hint::quote,
-    path::FieldPath,
-    raw::{RawPort, RawProtocol},
-};
+use crate::file::{hint::quote, path::FieldPath, raw::RawPort};
 
 impl Checker<'_> {
-    pub(super) fn ports(&mut self, raw: Vec<RawPort>, app: &FieldPath) -> Vec<LocalPort> {
+    pub(super) fn ports(&mut self, raw: Vec<RawPort>, preset: Preset, app: &FieldPath) -> Vec<LocalPort> {
         let at = app.key("ports");
         if raw.is_empty() {
             self.doc.report(
@@ -29,6 +25,13 @@ impl Checker<'_> {
         let mut ports = Vec::new();
         for (i, port) in raw.into_iter().enumerate() {
             let at = at.index(i);
+            let protocol = port.protocol(preset);
+            let upstream_protocol = port.upstream_protocol();
+            if protocol == Protocol::Tcp && upstream_protocol.is_some() {
+                let reason = "means nothing on a port for TCP: bytes are passed on as they are; remove it, or write \
+                              protocol: http";
+                self.doc.report(&at.key("upstreamProtocol"), reason);
+            }
             self.port_name(port.name.as_deref(), &at.key("name"), &mut names);
             let upstream = port.upstream.map(|address| address.0);
             if let Some(upstream) = upstream {
@@ -50,15 +53,12 @@ impl Checker<'_> {
                 continue;
             };
             self.addresses.add(self.doc, User::Reveille, at.key("listen"), listen);
-            let protocol = match port.protocol {
-                RawProtocol::Http => Protocol::Http,
-            };
             ports.push(LocalPort {
                 name: port.name,
                 listen,
                 upstream,
                 protocol,
-                upstream_protocol: UpstreamProtocol::Auto,
+                upstream_protocol: upstream_protocol.unwrap_or_default(),
             });
         }
         ports

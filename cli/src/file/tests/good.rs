@@ -4,6 +4,7 @@ use std::{path::Path, time::Duration};
 
 use reveille_core::{
     app::AppId,
+    directory::{Protocol, UpstreamProtocol},
     policy::{Preset, Readiness, Ttl},
     probes::ProbeAnswer,
 };
@@ -36,6 +37,17 @@ fn every_field_reaches_the_configuration() {
     assert_eq!(web.policy.probes.answer, Some(ProbeAnswer::Ok));
     assert_eq!(web.policy.timeouts.total, Some(Duration::from_secs(3)));
     assert_eq!(web.policy.concurrency.unwrap().get(), 8);
+    assert_eq!(*web.policy.upgrades, ["websocket".to_owned(), "spdy/3.1".to_owned()]);
+    let spoken = |app: usize| {
+        let ports = config.apps[app].ports.iter();
+        ports.map(|port| (port.protocol, port.upstream_protocol)).collect::<Vec<_>>()
+    };
+    assert_eq!(spoken(0), [(Protocol::Http, UpstreamProtocol::H2c), (Protocol::Tcp, UpstreamProtocol::Auto)]);
+    assert_eq!(spoken(1), [(Protocol::Http, UpstreamProtocol::Auto)]);
+    assert_eq!(spoken(2), [(Protocol::Tcp, UpstreamProtocol::Auto), (Protocol::Http, UpstreamProtocol::H1)]);
+    let db = &config.apps[2].policy;
+    assert!(matches!(&db.wake.readiness, Readiness::Grpc { service, .. } if service == "db.v1.Sql"));
+    assert!(db.upgrades.is_empty());
     let binds: Vec<_> = config.binds.iter().map(|bind| format!("{} {}", bind.field, bind.address)).collect();
     assert_eq!(
         binds,
@@ -45,6 +57,8 @@ fn every_field_reaches_the_configuration() {
             "apps[0].ports[0].listen 127.0.0.1:8081",
             "apps[0].ports[1].listen 127.0.0.1:8082",
             "apps[1].ports[0].listen 127.0.0.1:8083",
+            "apps[2].ports[0].listen 127.0.0.1:8084",
+            "apps[2].ports[1].listen 127.0.0.1:8085",
         ]
     );
 }

@@ -1,0 +1,78 @@
+//! What is said about an app that does not exist, by a server that answers as written.
+
+use reveille_core::api::WakeRequest;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::*;
+
+const UNKNOWN: &str = r#"{"type":"https://reveille.dev/errors/unknown-app","title":"There is no such app",
+    "status":404,"detail":"there is no app local/wbe"}"#;
+const BLOCKED: &str = r#"{"type":"https://reveille.dev/errors/wake-blocked","title":"The app's wakes fail",
+    "status":503,"detail":"local/wbe failed"}"#;
+
+fn app(namespace: &str, name: &str) -> String {
+    format!(
+        r#"{{"namespace":"{namespace}","name":"{name}","phase":"Asleep","since":"2026-01-02T03:04:05Z","replicas":0,
+            "inFlight":0,"held":0,"ttl":"30s","listen":[],"wakeOnRequest":true}}"#
+    )
+}
+
+/// Answers every call about one app with `refusal`, and the list with these apps; or drops the call for it.
+async fn server(refusal: &'static str, apps: Option<Vec<String>>) -> Client {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = Vec::new();
+            while !asked.windows(4).any(|window| window == b"\r\n\r\n") {
+                stream.read_buf(&mut asked).await.unwrap();
+            }
+            let list = asked.starts_with(b"GET /api/v1/apps HTTP");
+            let (status, body) = match (&apps, list) {
+                (None, true) => continue,
+                (Some(apps), true) => {
+                    let apps = apps.join(",");
+                    ("200 OK", format!(r#"{{"time":"2026-01-02T03:04:05Z","apps":[{apps}]}}"#))
+                }
+                (_, false) => ("404 Not Found", refusal.to_owned()),
+            };
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", body.len());
+            stream.write_all((head + &body).as_bytes()).await.unwrap();
+        }
+    });
+    Client::new(url.parse().unwrap())
+}
+
+async fn hint_for(
+    refusal: &'static str,
+    apps: Option<Vec<String>>,
+    asked: &AppId,
+) -> (String, Option<String>) {
+    let client = server(refusal, apps).await;
+    let error = client.wake(asked, &WakeRequest::default()).await.unwrap_err();
+    match explain(&client, asked, error).await {
+        CliError::Told(report) => (report.message, report.hint),
+        CliError::NobodyReads => panic!("somebody reads"),
+    }
+}
+
+#[tokio::test]
+async fn the_app_that_was_meant_is_named() {
+    let apps = || Some(vec![app("local", "web"), app("local", "api"), app("ml", "triton")]);
+    let wbe = AppId::local("wbe");
+    let (message, hint) = hint_for(UNKNOWN, apps(), &wbe).await;
+    assert_eq!((message.as_str(), hint.as_deref()), ("there is no app local/wbe", Some("did you mean web?")));
+    let (_, hint) = hint_for(UNKNOWN, apps(), &AppId::new("ml", "tritn")).await;
+    assert_eq!(hint.as_deref(), Some("did you mean ml/triton?"));
+    for (refusal, apps, asked) in
+        [(UNKNOWN, apps(), AppId::local("postgres")), (UNKNOWN, None, wbe.clone()), (BLOCKED, apps(), wbe)]
+    {
+        let (message, hint) = hint_for(refusal, apps, &asked).await;
+        assert_eq!(hint, None, "{asked}");
+        assert!(message.starts_with("there is no app") || refusal == BLOCKED, "{message}");
+    }
+}
