@@ -1,5 +1,8 @@
 //! The command line: every subcommand, its options, and their help.
 
+#[cfg(test)]
+mod tests;
+
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -259,120 +262,4 @@ fn parse_workers(text: &str) -> Result<u16, String> {
 /// The shortest way to name the app on the command line: the reverse of [`AppArg`].
 pub fn short_name(app: &AppId) -> String {
     if &*app.namespace == LOCAL_NAMESPACE { app.name.to_string() } else { app.to_string() }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use clap::CommandFactory;
-
-    use super::*;
-
-    fn parse(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(line.split_whitespace())
-    }
-
-    #[test]
-    fn the_definition_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn apps_are_named_short_or_in_full() {
-        assert_eq!("web".parse(), Ok(AppArg(AppId::local("web"))));
-        assert_eq!("ml/triton".parse(), Ok(AppArg(AppId::new("ml", "triton"))));
-        for app in ["web", "ml/triton"] {
-            assert_eq!(short_name(&app.parse::<AppArg>().unwrap().0), app);
-        }
-        for bad in ["", "Web", "a/b/c", "/web", "web/", "a b"] {
-            assert!(bad.parse::<AppArg>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn local_has_its_defaults_and_options() {
-        let Command::Local(args) = parse("reveille local").unwrap().command else { panic!() };
-        assert_eq!(args.drain.0, Duration::from_secs(30));
-        assert_eq!((args.hold_max_requests, args.hold_max_bytes.0), (50_000, 512 << 20));
-        assert_eq!((args.workers, args.access_log, args.log_format), (None, false, LogFormat::Auto));
-        let line = "reveille local -c x.yaml --admin 127.0.0.1:1 --drain 1m --hold-max-requests 0 \
-                    --hold-max-bytes 1Gi --workers 2 --access-log --log-format json";
-        let Command::Local(args) = parse(line).unwrap().command else { panic!() };
-        assert_eq!(args.file, PathBuf::from("x.yaml"));
-        assert_eq!((args.workers, args.access_log, args.log_format), (Some(2), true, LogFormat::Json));
-    }
-
-    #[test]
-    fn a_file_to_check_is_named_in_any_way() {
-        let file = |line: &str, variable: Option<&str>| {
-            let Command::Check(args) = parse(line).unwrap().command else { panic!() };
-            args.file(variable.map(Into::into)).to_str().unwrap().to_owned()
-        };
-        assert_eq!(file("reveille check", None), "reveille.yaml");
-        assert_eq!(file("reveille check", Some("")), "reveille.yaml");
-        assert_eq!(file("reveille check", Some("env.yaml")), "env.yaml");
-        for line in ["reveille check x.yaml", "reveille check -c x.yaml", "reveille check --config=x.yaml"] {
-            assert_eq!(file(line, Some("env.yaml")), "x.yaml");
-        }
-        let both = parse("reveille check x.yaml -c y.yaml").unwrap_err();
-        assert_eq!(both.kind(), clap::error::ErrorKind::ArgumentConflict);
-    }
-
-    #[test]
-    fn what_is_wrong_with_an_option_is_said() {
-        for (option, said) in [
-            ("--workers 0", "no thread would forward requests; leave it out for one per core"),
-            ("--workers 1025", "write a whole number from 1 to 1024, or leave it out for one per core"),
-            ("--workers=-1", "write a whole number from 1 to 1024, or leave it out for one per core"),
-            ("--workers many", "write a whole number from 1 to 1024, or leave it out for one per core"),
-            ("--admin localhost:9090", "\"localhost:9090\" is no address; write the IP: 127.0.0.1:9090"),
-            ("--admin 9090", "\"9090\" is no address; write the IP too: 127.0.0.1:9090"),
-            ("--admin 127.0.0.1:0", "\"127.0.0.1:0\" has port 0; choose a port from 1 to 65535"),
-        ] {
-            let error = parse(&format!("reveille local {option}")).unwrap_err().to_string();
-            assert!(error.contains(said), "{option}: {error}");
-        }
-        let Command::Local(args) = parse("reveille local --admin [::1]:1 --workers 1024").unwrap().command
-        else {
-            panic!()
-        };
-        assert_eq!((args.admin, args.workers), (Some("[::1]:1".parse().unwrap()), Some(1024)));
-    }
-
-    #[test]
-    fn global_options_stand_anywhere() {
-        for line in ["reveille --output json status web", "reveille status web --output json"] {
-            assert_eq!(parse(line).unwrap().output, OutputFormat::Json);
-        }
-    }
-
-    #[test]
-    fn wrong_usage_ends_with_2() {
-        for line in [
-            "reveille",
-            "reveille fly",
-            "reveille wake",
-            "reveille wake Web",
-            "reveille wake web --timeout 5s",
-            "reveille wake web --wait --timeout 5",
-            "reveille local --workers 0",
-            "reveille local --admin here",
-            "reveille status --output yaml",
-        ] {
-            let error = parse(line).unwrap_err();
-            assert_eq!(error.exit_code(), 2, "{line}: {error}");
-        }
-    }
-
-    #[test]
-    fn help_fits_the_terminal_and_shows_examples() {
-        let mut command = Cli::command();
-        command.build();
-        for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
-            let help = sub.render_long_help().to_string();
-            assert!(help.contains("Examples:"), "{help}");
-            assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
-        }
-    }
 }

@@ -102,7 +102,9 @@ impl<R: Runner> Actor<R> {
     }
 }
 
-/// Whether a process that was launched with `running` serves `wanted`, too: only what clients see may differ.
+/// Whether a process that was launched with `running` serves `wanted`, too. It was told the numbers of its ports
+/// and no more: what is spoken on them is between its clients and the data plane, and a correction of that
+/// applies at once.
 fn serves(running: &[LocalPort], wanted: &[LocalPort]) -> bool {
     let inside = |port: &LocalPort| (port.name.clone(), port.upstream);
     running.len() == wanted.len() && running.iter().zip(wanted).all(|(a, b)| inside(a) == inside(b))

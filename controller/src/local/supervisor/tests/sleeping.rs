@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reveille_core::{
-    directory::WakeState,
+    directory::{UpstreamProtocol, WakeState},
     phase::Phase,
     wake::{FailureKind, Outcome},
 };
@@ -146,6 +146,12 @@ async fn a_changed_command_waits_for_the_next_wake_and_a_changed_policy_does_not
         (8082, &app.policy, &None)
     );
     assert_eq!(view.entry.endpoints.len(), 1, "it goes on");
+
+    app.ports[0].upstream_protocol = UpstreamProtocol::H2c;
+    bed.handle.tell(Message::Configure(Box::new(app.clone())));
+    bed.settle().await;
+    let view = bed.view();
+    assert_eq!((view.entry.ports[0].upstream, &view.pending), (UpstreamProtocol::H2c, &None));
 
     app.command.argv.push("--new".into());
     app.ports.push(port(None, 8083, None));
