@@ -32,6 +32,8 @@ pub enum Kind {
     HoldFullTotal,
     /// The request was held for as long as it may be.
     HoldDeadline,
+    /// The client's own deadline passed while the request was held.
+    ClientDeadline,
     /// The app still wakes, and its policy says to answer early.
     StillWaking,
     /// The wake failed.
@@ -60,13 +62,14 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the reference.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::BadRequest,
         Self::MethodNotSupported,
         Self::UnknownHost,
         Self::HoldFull,
         Self::HoldFullTotal,
         Self::HoldDeadline,
+        Self::ClientDeadline,
         Self::StillWaking,
         Self::WakeFailed,
         Self::WakePaused,
@@ -90,6 +93,7 @@ impl Kind {
             Self::HoldFull => "hold-full",
             Self::HoldFullTotal => "hold-full-total",
             Self::HoldDeadline => "hold-deadline",
+            Self::ClientDeadline => "client-deadline",
             Self::StillWaking => "still-waking",
             Self::WakeFailed => "wake-failed",
             Self::WakePaused => "wake-paused",
@@ -114,6 +118,7 @@ impl Kind {
             Self::HoldFull => "Too many requests are waiting for the app",
             Self::HoldFullTotal => "Too many requests are waiting",
             Self::HoldDeadline => "The app was not ready in time",
+            Self::ClientDeadline => "The app was not ready within the client's deadline",
             Self::StillWaking => "The app is still waking",
             Self::WakeFailed => "The app could not be woken",
             Self::WakePaused => "The app could not be woken and is not tried again yet",
@@ -147,7 +152,32 @@ impl Kind {
             | Self::NotAwake
             | Self::AppRemoved
             | Self::Draining => 503,
-            Self::HoldDeadline | Self::ResponseHeaderTimeout | Self::TotalTimeout => 504,
+            Self::HoldDeadline | Self::ClientDeadline | Self::ResponseHeaderTimeout | Self::TotalTimeout => {
+                504
+            }
+        }
+    }
+
+    /// The status of a gRPC call: its code and name. A call that may have been acted on is told from one that
+    /// was not by [`is_retriable`](Self::is_retriable), not by its status.
+    pub fn grpc_status(self) -> (u8, &'static str) {
+        match self {
+            Self::BadRequest | Self::UpstreamProtocol => (13, "INTERNAL"),
+            Self::MethodNotSupported | Self::UnknownHost => (12, "UNIMPLEMENTED"),
+            Self::HoldFull | Self::HoldFullTotal => (8, "RESOURCE_EXHAUSTED"),
+            Self::ClientDeadline | Self::ResponseHeaderTimeout | Self::TotalTimeout => {
+                (4, "DEADLINE_EXCEEDED")
+            }
+            Self::HoldDeadline
+            | Self::StillWaking
+            | Self::WakeFailed
+            | Self::WakePaused
+            | Self::AsleepByHand
+            | Self::NotAwake
+            | Self::UpstreamUnreachable
+            | Self::UpstreamClosed
+            | Self::AppRemoved
+            | Self::Draining => (14, "UNAVAILABLE"),
         }
     }
 
@@ -156,6 +186,7 @@ impl Kind {
         match self {
             Self::BadRequest | Self::MethodNotSupported | Self::UnknownHost => Blame::Client,
             Self::HoldDeadline
+            | Self::ClientDeadline
             | Self::StillWaking
             | Self::WakeFailed
             | Self::WakePaused
@@ -177,6 +208,7 @@ impl Kind {
             Self::HoldFull
             | Self::HoldFullTotal
             | Self::HoldDeadline
+            | Self::ClientDeadline
             | Self::StillWaking
             | Self::WakeFailed
             | Self::WakePaused
@@ -265,6 +297,11 @@ impl Error {
         self.0.wake.as_ref()
     }
 
+    /// When trying again makes sense, if that is known.
+    pub fn retry_after_time(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
     /// `Retry-After` in whole seconds, at least 1.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         self.0.retry_after.map(|after| (after.as_millis().div_ceil(1_000)).clamp(1, 86_400) as u64)
@@ -287,7 +324,7 @@ mod tests {
     fn the_reference_lists_every_kind_with_its_status() {
         let reference = include_str!("../../docs/reference/errors.md");
         for kind in Kind::ALL {
-            let heading = format!("### `{}` ({})", kind.slug(), kind.status());
+            let heading = format!("### `{}` ({}, {})", kind.slug(), kind.status(), kind.grpc_status().1);
             assert!(reference.contains(&heading), "docs/reference/errors.md lacks {heading:?}");
         }
         assert_eq!(

@@ -11,9 +11,8 @@ use std::{
     time::Duration,
 };
 
-use http::StatusCode;
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
     core::{Collector, Desc},
     proto,
 };
@@ -30,6 +29,36 @@ const HOLDS: [f64; 14] =
 /// Status classes; the first is for requests that got no answer.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
+/// What a request is counted as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/1.0 or 1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// gRPC.
+    Grpc,
+    /// WebSocket, or another protocol that a client changed to.
+    Upgrade,
+    /// Bytes.
+    Tcp,
+}
+
+impl Protocol {
+    const ALL: [Self; 5] = [Self::Http1, Self::Http2, Self::Grpc, Self::Upgrade, Self::Tcp];
+
+    /// The value of the metrics' label.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Http1 => "http/1.1",
+            Self::Http2 => "http/2",
+            Self::Grpc => "grpc",
+            Self::Upgrade => "upgrade",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
 /// What each app's requests count on the warm path.
 pub(crate) struct AppStats {
     workers: Box<[WorkerStats]>,
@@ -39,7 +68,7 @@ pub(crate) struct AppStats {
 #[derive(Default)]
 #[repr(align(128))]
 struct WorkerStats {
-    classes: [AtomicU64; CLASSES.len()],
+    classes: [[AtomicU64; CLASSES.len()]; Protocol::ALL.len()],
     buckets: [AtomicU64; DURATIONS.len() + 1],
     micros: AtomicU64,
 }
@@ -50,10 +79,10 @@ impl AppStats {
     }
 
     /// A request has ended.
-    pub(crate) fn ended(&self, worker: usize, status: Option<StatusCode>, took: Duration) {
+    pub(crate) fn ended(&self, worker: usize, protocol: Protocol, class: Option<u16>, took: Duration) {
         let stats = &self.workers[worker];
-        let class = status.map_or(0, |status| usize::from(status.as_u16() / 100)).min(CLASSES.len() - 1);
-        stats.classes[class].fetch_add(1, Ordering::Relaxed);
+        let class = usize::from(class.unwrap_or(0)).min(CLASSES.len() - 1);
+        stats.classes[protocol as usize][class].fetch_add(1, Ordering::Relaxed);
         let seconds = took.as_secs_f64();
         let bucket = DURATIONS.iter().position(|bound| seconds <= *bound).unwrap_or(DURATIONS.len());
         stats.buckets[bucket].fetch_add(1, Ordering::Relaxed);
@@ -89,7 +118,13 @@ pub(crate) struct Metrics {
     hold_duration: HistogramVec,
     connect_failures: IntCounterVec,
     retries: IntCounterVec,
+    tunnel_bytes: IntCounterVec,
+    http2_ended: IntCounterVec,
 }
+
+/// Directions of a tunnel's bytes.
+const TO_APP: &str = "to-app";
+const TO_CLIENT: &str = "to-client";
 
 const APP: [&str; 2] = ["namespace", "app"];
 
@@ -109,6 +144,14 @@ impl Metrics {
             &["namespace", "app", "outcome"],
         )?;
         registry.register(Box::new(hold_duration.clone()))?;
+        let http2_ended = IntCounterVec::new(
+            Opts::new(
+                "reveille_http2_connection_errors_total",
+                "Clients' HTTP/2 connections that Reveille ended because they broke a rule or a limit.",
+            ),
+            &["reason"],
+        )?;
+        registry.register(Box::new(http2_ended.clone()))?;
         Ok(Self {
             rejected: counter(
                 "reveille_rejected_requests_total",
@@ -126,6 +169,12 @@ impl Metrics {
                 "Requests that were sent again on another connection.",
                 &[],
             )?,
+            tunnel_bytes: counter(
+                "reveille_tunnel_bytes_total",
+                "Bytes of raw TCP and of what HTTP was changed to, by direction.",
+                &["direction"],
+            )?,
+            http2_ended,
         })
     }
 
@@ -152,11 +201,25 @@ impl Metrics {
         self.retries.with_label_values(&[&*app.namespace, &*app.name]).inc();
     }
 
+    /// What counts the bytes of an app's tunnels: to the app, to the client.
+    pub(crate) fn tunnel_bytes(&self, app: &AppId) -> (IntCounter, IntCounter) {
+        let of = |direction| self.tunnel_bytes.with_label_values(&[&*app.namespace, &*app.name, direction]);
+        (of(TO_APP), of(TO_CLIENT))
+    }
+
+    /// A client's HTTP/2 connection was ended for this reason.
+    pub(crate) fn http2_connection_ended(&self, reason: &str) {
+        self.http2_ended.with_label_values(&[reason]).inc();
+    }
+
     /// Drops the series of an app that is gone.
     pub(crate) fn forget(&self, app: &AppId) {
         let own = [&*app.namespace, &*app.name];
         drop(self.connect_failures.remove_label_values(&own));
         drop(self.retries.remove_label_values(&own));
+        for direction in [TO_APP, TO_CLIENT] {
+            drop(self.tunnel_bytes.remove_label_values(&[own[0], own[1], direction]));
+        }
         for kind in Kind::ALL {
             drop(self.rejected.remove_label_values(&[own[0], own[1], kind.slug()]));
             drop(self.hold_duration.remove_label_values(&[own[0], own[1], kind.slug()]));
@@ -215,12 +278,14 @@ impl Collector for AppsCollector {
         let mut held = Vec::new();
         for app in apps {
             let labels = || vec![label("namespace", &app.id.namespace), label("app", &app.id.name)];
-            for (i, class) in CLASSES.iter().enumerate() {
-                let count = app.stats.sum(|stats| &stats.classes[i]);
+            let series =
+                Protocol::ALL.into_iter().flat_map(|p| (0..CLASSES.len()).map(move |class| (p, class)));
+            for (protocol, class) in series {
+                let count = app.stats.sum(|stats| &stats.classes[protocol as usize][class]);
                 if count > 0 {
-                    let mut all = vec![label("code_class", class)];
+                    let mut all = vec![label("code_class", CLASSES[class])];
                     all.extend(labels());
-                    all.push(label("protocol", "http/1.1"));
+                    all.push(label("protocol", protocol.as_str()));
                     let mut counter = proto::Counter::default();
                     #[allow(clippy::cast_precision_loss, reason = "Prometheus has floats only")]
                     counter.set_value(count as f64);

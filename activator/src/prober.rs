@@ -4,7 +4,7 @@
 //! adds at most 1 % to a wake. All probers together keep to a budget of [`PROBES_PER_SECOND`]. A prober ends
 //! with its endpoint: what it finds out about one generation is never applied to another.
 
-mod grpc;
+mod http2;
 
 use std::{
     io,
@@ -21,8 +21,8 @@ use http::{Request, header};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use reveille_core::{
-    directory::AppEntry,
-    policy::{PortRef, Readiness},
+    directory::{AppEntry, UpstreamProtocol},
+    policy::Readiness,
 };
 use tokio::{
     net::TcpStream,
@@ -37,6 +37,9 @@ const PROBES_PER_SECOND: u32 = 2_000;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// How long one try may take.
 const TRY_FOR: Duration = Duration::from_secs(2);
+
+/// As whom it asks.
+const USER_AGENT: &str = concat!("reveille-probe/", env!("CARGO_PKG_VERSION"));
 
 /// Probers at work.
 static ACTIVE: AtomicU32 = AtomicU32::new(0);
@@ -83,26 +86,16 @@ fn pause(waited: Duration, probers: u32) -> Duration {
 }
 
 async fn can_answer(entry: &AppEntry, endpoint: &Endpoint) -> bool {
-    let readiness = &entry.policy.wake.readiness;
-    let Some(address) = address_of(entry, endpoint, readiness.port()) else { return false };
-    let answered = match readiness {
+    let Some(index) = entry.readiness_port(&endpoint.addresses) else { return false };
+    let (port, address) = (&entry.ports[index], endpoint.addresses[index]);
+    let over_http2 = port.upstream == UpstreamProtocol::H2c;
+    let answered = match &entry.policy.wake.readiness {
         Readiness::Tcp { .. } => timeout(TRY_FOR, connect(address)).await.map(|r| r.is_ok()),
+        Readiness::Http { path, .. } if over_http2 => timeout(TRY_FOR, http2::get(address, path)).await,
         Readiness::Http { path, .. } => timeout(TRY_FOR, get(address, path)).await,
-        Readiness::Grpc { service, .. } => timeout(TRY_FOR, grpc::check(address, service)).await,
+        Readiness::Grpc { service, .. } => timeout(TRY_FOR, http2::check(address, service)).await,
     };
     answered.unwrap_or(false)
-}
-
-/// The address of the port that is asked: by name, by the number the app listens on, or the first.
-fn address_of(entry: &AppEntry, endpoint: &Endpoint, port: Option<&PortRef>) -> Option<SocketAddr> {
-    match port {
-        None => endpoint.addresses.first().copied(),
-        Some(PortRef::Number(number)) => endpoint.addresses.iter().find(|a| a.port() == *number).copied(),
-        Some(PortRef::Name(name)) => {
-            let index = entry.ports.iter().position(|port| port.name.as_ref() == Some(name))?;
-            endpoint.addresses.get(index).copied()
-        }
-    }
 }
 
 /// Connects, and refuses a socket that is its own peer: a port of the ephemeral range may be given to the
@@ -122,7 +115,7 @@ async fn get(address: SocketAddr, path: &str) -> bool {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.ok()?;
         let request = Request::get(path)
             .header(header::HOST, address.to_string())
-            .header(header::USER_AGENT, concat!("reveille-probe/", env!("CARGO_PKG_VERSION")))
+            .header(header::USER_AGENT, USER_AGENT)
             .header(header::CONNECTION, "close")
             .body(Empty::<Bytes>::new())
             .ok()?;

@@ -128,6 +128,12 @@ impl App {
         }
     }
 
+    /// Charges a held request what it really takes up, which is no more than what it was charged before.
+    pub(crate) fn recharge(self: &Arc<Self>, ticket: Ticket, bytes: u64) {
+        let freed = self.change(|state| state.queue.recharge(ticket, bytes));
+        self.shared.budget.give_back_bytes(freed);
+    }
+
     /// For `Retry-After`: what remains of the wake.
     pub(crate) fn eta(&self) -> Duration {
         eta(&self.lock().entry)

@@ -52,6 +52,11 @@ impl Budget {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    /// Gives back a part of what one request was charged, which goes on waiting.
+    pub(crate) fn give_back_bytes(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     #[cfg(test)]
     pub(crate) fn used(&self) -> (u64, u64) {
         (self.requests.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))

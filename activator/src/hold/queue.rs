@@ -80,6 +80,15 @@ impl<V> Queue<V> {
         Some(waiter)
     }
 
+    /// Charges one that waits less. Returns what is freed by that.
+    pub(crate) fn recharge(&mut self, ticket: Ticket, bytes: u64) -> u64 {
+        let Some(waiter) = self.waiters.get_mut(&ticket) else { return 0 };
+        let freed = waiter.bytes.saturating_sub(bytes);
+        waiter.bytes -= freed;
+        self.bytes -= freed;
+        freed
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.waiters.len()
     }
@@ -110,6 +119,9 @@ mod tests {
         let third = queue.push(waiter(4), None);
         assert_eq!(queue.bytes(), 7);
         assert_eq!(queue.pop().unwrap().0, first);
+        assert_eq!(queue.recharge(third, 3), 1, "less is given back");
+        assert_eq!(queue.recharge(third, 9), 0, "more is not taken");
+        assert_eq!(queue.bytes(), 5);
         queue.remove(second).unwrap();
         assert!(queue.remove(second).is_none(), "taken out once");
         let back = queue.push(waiter(8), Some(first));

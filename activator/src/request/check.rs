@@ -16,7 +16,8 @@ use crate::error::{Error, Kind};
 /// # Errors
 /// What is wrong, with the clause that says so.
 pub(super) fn check<B>(request: &Request<B>) -> Result<(), Error> {
-    if request.method() == Method::CONNECT {
+    // With a protocol it is no tunnel to anywhere, but a WebSocket over HTTP/2 (RFC 8441).
+    if request.method() == Method::CONNECT && request.extensions().get::<h2::ext::Protocol>().is_none() {
         let detail = "CONNECT asks for a tunnel, which an HTTP port does not give; call the app directly";
         return Err(Error::new(Kind::MethodNotSupported, detail));
     }

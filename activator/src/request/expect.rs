@@ -51,14 +51,25 @@ impl Grant {
     pub(crate) fn on<B>(self, request: &mut Request<B>) {
         hyper::ext::on_informational(request, move |response| {
             if response.status() == http::StatusCode::CONTINUE {
-                self.0.yes.store(true, Ordering::Release);
-                self.0.waker.wake();
+                self.0.grant();
             }
         });
     }
 }
 
+impl Granted {
+    fn grant(&self) {
+        self.yes.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+}
+
 impl Permission {
+    /// Grants it from the side of the body.
+    pub(super) fn grant(&self) {
+        self.granted.grant();
+    }
+
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.granted.waker.register(cx.waker());
         if self.granted.yes.load(Ordering::Acquire) {

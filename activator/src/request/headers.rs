@@ -1,11 +1,11 @@
 //! Header fields: what belongs to one hop is removed, and the app is told who called.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri, Version,
-    header::{CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE},
-    uri::PathAndQuery,
+    header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+    uri::{Authority, PathAndQuery, Scheme},
 };
 use ipnet::IpNet;
 
@@ -66,13 +66,16 @@ impl Forwarded {
     }
 }
 
-/// Makes a client's head one for the app. Returns the request's id.
+/// Makes a client's head one for the app, in origin form and with a Host, whichever version it goes on by.
+/// `upgrade` names the protocol to change to. Returns the request's id.
 pub(super) fn to_upstream<B>(
     request: &mut Request<B>,
     forwarded: &mut Forwarded,
+    upgrade: Option<&str>,
     own_address: impl FnOnce() -> HeaderValue,
 ) -> HeaderValue {
     let takes_trailers = has_token(request.headers(), &TE, b"trailers");
+    let upgrade = upgrade.map(|protocol| HeaderValue::from_str(protocol).expect("a checked token"));
     remove_hop_by_hop(request.headers_mut());
     if takes_trailers {
         request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
@@ -88,8 +91,11 @@ pub(super) fn to_upstream<B>(
         // There is one, as was checked (`check`).
         *request.uri_mut() = origin_form(request.uri()).unwrap_or_default();
     }
-    *request.version_mut() = Version::HTTP_11;
     let headers = request.headers_mut();
+    if let Some(protocol) = upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol);
+    }
     add_forwarding(headers, forwarded);
     // HTTP/1.0 knows no Host, and HTTP/1.1 asks for one.
     headers.entry(HOST).or_insert_with(own_address);
@@ -107,8 +113,42 @@ pub(super) fn to_upstream<B>(
 /// nowhere else.
 pub(super) fn origin_form(uri: &Uri) -> Option<Uri> {
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    if target == "*" {
+        return Some(Uri::from_static("*"));
+    }
     let slash = if target.starts_with('/') { "" } else { "/" };
     format!("{slash}{target}").parse().ok()
+}
+
+/// Makes the head one of HTTP/1.1. Pieces into which HTTP/2 may cut a Cookie become one (RFC 9113, 8.2.3).
+pub(super) fn to_http1<B>(request: &mut Request<B>) {
+    *request.version_mut() = Version::HTTP_11;
+    let mut cookies = request.headers().get_all(COOKIE).iter();
+    if let (Some(first), Some(second)) = (cookies.next(), cookies.next()) {
+        let mut joined = first.as_bytes().to_vec();
+        for piece in [second].into_iter().chain(cookies) {
+            joined.extend_from_slice(b"; ");
+            joined.extend_from_slice(piece.as_bytes());
+        }
+        let joined = HeaderValue::from_bytes(&joined).expect("valid values joined by a semicolon are valid");
+        request.headers_mut().insert(COOKIE, joined);
+    }
+}
+
+/// Makes the head one of HTTP/2: what it is for stands in the target (RFC 9113, 8.3.1).
+pub(super) fn to_http2(mut request: Request<()>, address: SocketAddr) -> Request<()> {
+    let headers = request.headers_mut();
+    headers.remove(CONNECTION);
+    headers.remove(UPGRADE);
+    // Checked before; an empty one is valid in HTTP/1.1 and no authority.
+    let host = headers.remove(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let authority = host.or_else(|| Authority::try_from(address.to_string()).ok());
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = authority;
+    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    *request.version_mut() = Version::HTTP_2;
+    request
 }
 
 /// Removes from a request's trailers what must not come from a client there.
@@ -160,7 +200,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn has_token(headers: &HeaderMap, name: &HeaderName, token: &[u8]) -> bool {
+pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &[u8]) -> bool {
     headers.get_all(name).iter().any(|value| {
         value.as_bytes().split(|b| *b == b',').any(|part| {
             let part = part.split(|b| *b == b';').next().unwrap_or_default();
@@ -226,7 +266,7 @@ mod tests {
         let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
         let mut forwarded = Forwarded::new("10.1.2.3".parse().unwrap(), &trusted);
         let mut request = request.header("host", "web:80").body(()).unwrap();
-        to_upstream(&mut request, &mut forwarded, || HeaderValue::from_static("127.0.0.1:80"));
+        to_upstream(&mut request, &mut forwarded, None, || HeaderValue::from_static("127.0.0.1:80"));
         request.headers().clone()
     }
 
@@ -318,10 +358,32 @@ mod tests {
     }
 
     #[test]
+    fn heads_change_their_version() {
+        let address = "127.0.0.1:9".parse().unwrap();
+        let mut request = Request::builder()
+            .uri("/a?b=1")
+            .header("host", "web:80")
+            .header("cookie", "a=1")
+            .header("cookie", "b=2; c=3")
+            .body(())
+            .unwrap();
+        let http2 = to_http2(request.clone(), address);
+        assert_eq!(http2.uri().to_string(), "http://web:80/a?b=1");
+        assert!(!http2.headers().contains_key("host"));
+        to_http1(&mut request);
+        assert_eq!(request.headers()["cookie"], "a=1; b=2; c=3");
+        assert_eq!(request.headers().get_all("cookie").iter().count(), 1);
+        request.headers_mut().insert("host", HeaderValue::from_static(""));
+        assert_eq!(to_http2(request, address).uri().to_string(), "http://127.0.0.1:9/a?b=1");
+        let all = Request::options("*").header("host", "web").body(()).unwrap();
+        assert_eq!(to_http2(all, address).uri().path(), "*");
+    }
+
+    #[test]
     fn absolute_targets_become_origin_form() {
         let mut forwarded = Forwarded::new("10.1.2.3".parse().unwrap(), &[]);
         let mut request = Request::builder().uri("http://web/a?b=1").body(()).unwrap();
-        to_upstream(&mut request, &mut forwarded, || HeaderValue::from_static("127.0.0.1:80"));
+        to_upstream(&mut request, &mut forwarded, None, || HeaderValue::from_static("127.0.0.1:80"));
         assert_eq!(
             (request.uri().to_string().as_str(), &request.headers()["host"]),
             ("/a?b=1", &HeaderValue::from_static("web"))

@@ -8,10 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use prometheus::IntCounter;
 use reveille_core::gate::{Kind, Word};
 
-use crate::worker::{Connection, WorkerApp};
+use super::grpc;
+use crate::{
+    metrics::Protocol,
+    worker::{Connection, WorkerApp},
+};
 
 /// See the [module](self).
 pub(crate) struct InFlight {
@@ -20,15 +25,18 @@ pub(crate) struct InFlight {
     kind: Kind,
     started: Instant,
     held: Duration,
-    status: Option<StatusCode>,
+    protocol: Protocol,
+    /// The class of its outcome: of its status, or of its gRPC status.
+    class: Option<u16>,
     log: Option<Box<Line>>,
 }
 
 /// What only the access log needs to know.
 struct Line {
-    method: http::Method,
+    method: String,
     path: String,
-    id: HeaderValue,
+    status: Option<StatusCode>,
+    id: Option<HeaderValue>,
     trace: Option<HeaderValue>,
     /// Places in the order of arrival at the hold and of admission from it.
     ticket: Option<u64>,
@@ -38,7 +46,12 @@ struct Line {
 
 impl InFlight {
     /// Counts a request in and reads the gate.
-    pub(super) fn enter(app: &Rc<WorkerApp>, connection: &Rc<Connection>, kind: Kind) -> (Self, Word) {
+    pub(super) fn enter(
+        app: &Rc<WorkerApp>,
+        connection: &Rc<Connection>,
+        kind: Kind,
+        protocol: Protocol,
+    ) -> (Self, Word) {
         let word = app.app.gate.enter(app.worker, kind);
         let guard = Self {
             app: app.clone(),
@@ -46,7 +59,8 @@ impl InFlight {
             kind,
             started: Instant::now(),
             held: Duration::ZERO,
-            status: None,
+            protocol,
+            class: None,
             log: None,
         };
         (guard, word)
@@ -55,14 +69,31 @@ impl InFlight {
     /// Notes what the access log will say.
     pub(super) fn log<B>(&mut self, request: &http::Request<B>, id: &HeaderValue) {
         self.log = Some(Box::new(Line {
-            method: request.method().clone(),
+            method: request.method().to_string(),
             path: request.uri().path().to_owned(),
-            id: id.clone(),
+            status: None,
+            id: Some(id.clone()),
             trace: request.headers().get("traceparent").cloned(),
             ticket: None,
             admitted: None,
             answered: None,
         }));
+    }
+
+    /// The same for a tunnel that no request asked for.
+    pub(super) fn log_tunnel(&mut self) {
+        if self.app.app.shared.config.access_log {
+            self.log = Some(Box::new(Line {
+                method: "TCP".to_owned(),
+                path: String::new(),
+                status: None,
+                id: None,
+                trace: None,
+                ticket: None,
+                admitted: None,
+                answered: None,
+            }));
+        }
     }
 
     /// Notes that the request was held for so long.
@@ -90,11 +121,36 @@ impl InFlight {
     }
 
     /// Notes the status that the client gets.
-    pub(super) fn answered(&mut self, status: StatusCode) {
-        self.status = Some(status);
+    pub(super) fn answered<B>(&mut self, response: &Response<B>) {
+        self.class = Some(response.status().as_u16() / 100);
+        // Without a message, gRPC's status is among the headers.
+        self.trailers(response.headers());
+        if let Some(line) = &mut self.log {
+            line.status = Some(response.status());
+            line.answered = Some(self.started.elapsed());
+        }
+    }
+
+    /// Notes gRPC's status, if it is among these.
+    pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
+        if self.protocol == Protocol::Grpc
+            && let Some(class) = grpc::status_class(trailers)
+        {
+            self.class = Some(class);
+        }
+    }
+
+    /// A tunnel is open, which is all that its outcome can be.
+    pub(super) fn opened(&mut self) {
+        self.class = Some(1);
         if let Some(line) = &mut self.log {
             line.answered = Some(self.started.elapsed());
         }
+    }
+
+    /// What counts the bytes of a tunnel: to the app, to the client.
+    pub(super) fn tunnel_bytes(&self) -> (IntCounter, IntCounter) {
+        self.app.app.shared.metrics.tunnel_bytes(&self.app.app.id)
     }
 
     /// A piece of the response was taken.
@@ -113,7 +169,7 @@ impl Drop for InFlight {
         let now = Instant::now();
         let took = now.saturating_duration_since(self.started);
         self.app.app.gate.leave(self.app.worker, self.kind, now);
-        self.app.app.stats.ended(self.app.worker, self.status, took);
+        self.app.app.stats.ended(self.app.worker, self.protocol, self.class, took);
         self.connection.state.on_response_end(self.connection.worker.tick.get());
         let Some(line) = self.log.take() else { return };
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -121,15 +177,16 @@ impl Drop for InFlight {
         tracing::info!(
             target: "reveille::access",
             app = %self.app.app.id,
-            method = %line.method,
+            method = line.method,
             path = line.path,
-            status = self.status.map_or(0, |status| status.as_u16()),
+            protocol = self.protocol.as_str(),
+            status = line.status.map_or(0, |status| status.as_u16()),
             duration_ms = millis(took),
             hold_ms = millis(self.held),
             upstream_ms = line.answered.map(|at| millis(at.saturating_sub(self.held))),
             hold_ticket = line.ticket,
             admitted = line.admitted,
-            request_id = text(&line.id),
+            request_id = line.id.as_ref().map(text),
             traceparent = line.trace.as_ref().map(text),
             "request"
         );

@@ -1,21 +1,107 @@
 //! One request: check, route, classify, count, gate, forward, stream back.
 //!
 //! ```text
-//! head complete -> check -> route -> CONNECT? -> probe of a sleeping app? -> count in
+//! head complete -> check -> route -> probe? -> count in
 //!   -> gate open, nobody waits, an endpoint is free --> attempt
 //!   -> else: hold -> admitted ------------------------> attempt
 //! attempt: pooled or new connection -> send -> response head -> stream back, counted to the body's end
 //!   could not connect  -> back to the hold, before all others
 //!   handed back unsent -> once more, on another connection
 //! ```
+//! The same way for either version of HTTP on either side; raw TCP takes it from the gate on ([`tunnel`]).
 
 mod attempt;
 pub(crate) mod body;
 mod check;
 mod expect;
+pub(crate) mod grpc;
 mod headers;
+mod hold;
 mod in_flight;
+mod probe;
 mod serve;
+pub(crate) mod tunnel;
+mod upgrade;
 
+use std::{cell::RefCell, rc::Rc};
+
+use body::BodyFate;
+use bytes::Bytes;
+use h2::Reason;
 pub(crate) use headers::Forwarded;
+use http::{Response, StatusCode};
 pub(crate) use serve::serve;
+
+use crate::{error::Error, worker::Connection};
+
+/// Who sent a request, and what of the connection is this request's own.
+pub(crate) struct Caller {
+    pub(crate) connection: Rc<Connection>,
+    fate: BodyFate,
+    interim: Option<Interim>,
+    version: http::Version,
+}
+
+/// Where interim responses go on HTTP/2. On HTTP/1.1 hyper sends the only one that it can, `100 Continue`.
+#[derive(Clone)]
+struct Interim(Rc<RefCell<h2::server::SendResponse<Bytes>>>);
+
+/// There is nobody to answer, or nothing to say.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unanswered {
+    /// The client left while its request was held.
+    #[error("the client left")]
+    ClientGone,
+    /// The app ended the stream with this code: so does the client's.
+    #[error("the app has ended the stream: {0}")]
+    Reset(Reason),
+}
+
+/// Why a request is not forwarded.
+#[derive(Debug)]
+enum Stop {
+    Error(Error),
+    Gone,
+    Reset(Reason),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Caller {
+    /// A request of an HTTP/1.1 connection.
+    pub(crate) fn http1(connection: Rc<Connection>, fate: BodyFate) -> Self {
+        fate.set(false);
+        Self { connection, fate, interim: None, version: http::Version::HTTP_11 }
+    }
+
+    /// A stream of an HTTP/2 connection.
+    pub(crate) fn http2(
+        connection: Rc<Connection>,
+        respond: Rc<RefCell<h2::server::SendResponse<Bytes>>>,
+    ) -> Self {
+        let interim = Some(Interim(respond));
+        Self { connection, fate: BodyFate::default(), interim, version: http::Version::HTTP_2 }
+    }
+
+    fn is_http2(&self) -> bool {
+        self.version == http::Version::HTTP_2
+    }
+}
+
+impl Interim {
+    /// Tells the client to send the body.
+    fn go_on(&self) {
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::CONTINUE;
+        self.send(response);
+    }
+
+    fn send(&self, response: Response<()>) {
+        // Fails only when the stream is closed.
+        drop(self.0.borrow_mut().send_informational(response));
+    }
+}

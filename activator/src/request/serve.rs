@@ -1,92 +1,67 @@
 //! The way of one request through the activator. See the [module above](super) for the picture.
 
-use std::{
-    net::SocketAddr,
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, rc::Rc, time::Duration};
 
-use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Request, Response, StatusCode,
-    header::{CONNECTION, CONTENT_TYPE, USER_AGENT},
+    HeaderName, HeaderValue, Request, Response, StatusCode, Version,
+    header::{CONNECTION, USER_AGENT},
 };
-use http_body::Body;
-use hyper::body::Incoming;
 use reveille_core::{
+    directory::UpstreamProtocol,
     gate::{Kind as Counted, Word},
     policy::Policy,
-    probes::Prober,
-    quantity::HumanDuration,
+    probes::{self, Shape},
 };
 use tokio::time::timeout;
 
 use super::{
-    attempt::{self, Engaged, Outcome},
-    body::{RequestBody, ResponseBody},
-    check, expect, headers,
+    Caller, Stop, Unanswered,
+    attempt::{self, Engaged, Outcome, Switched, Target},
+    body::{Received, RequestBody, ResponseBody},
+    check, expect, grpc, headers,
+    hold::{Admitted, HELD_BASE, Held, Passage, Waiting},
     in_flight::InFlight,
+    probe,
+    tunnel::Tunnel,
+    upgrade,
 };
 use crate::{
-    app::{Admission, App, Refused},
     drain::Stage,
     error::{Error, Kind},
-    hold::Ticket,
-    prober, respond,
-    worker::{Connection, Serve, WorkerApp},
+    metrics::Protocol,
+    respond::{self, Form},
+    worker::{Chosen, Connection, Serve, WorkerApp},
 };
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// What a held request is charged besides its head: its place in the queue and its connection's task.
-const HELD_BASE: u64 = 1 << 10;
-/// What hyper may have read of the body of a held request.
-const HELD_BODY: u64 = 8 << 10;
-
 /// How much of an unknown host is told to the client, in characters.
 const SHOWN_HOST: usize = 100;
 
-/// How often a request goes back to the hold because a ready endpoint could not be reached.
-const MAX_RETURNS: u32 = 6;
-
-/// The client left while its request was held: there is nobody to answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the client left")]
-pub(crate) struct ClientGone;
-
-/// Why a request is not forwarded.
-enum Stop {
-    Error(Error),
-    Gone,
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
 /// Serves one request.
 pub(crate) async fn serve(
-    connection: Rc<Connection>,
-    request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, ClientGone> {
+    caller: Caller,
+    request: Request<Received>,
+) -> Result<Response<ResponseBody>, Unanswered> {
+    let connection = caller.connection.clone();
     connection.state.on_request();
+    let form = if grpc::is_call(request.headers()) { Form::Grpc } else { Form::Http };
     let routed = check::check(&request).and_then(|()| route(&connection, &request));
     match routed {
-        Ok((app, port)) => serve_app(connection, app, port, request).await,
+        Ok((app, port)) => serve_app(caller, app, port, form, request).await,
         Err(error) => {
             tracing::debug!(%error, "refused");
             connection.state.on_response_end(connection.worker.tick.get());
-            Ok(closing_if_draining(&connection, respond::problem(&error, None)))
+            let response = respond::error(&error, None, form);
+            Ok(closing(&caller, Some(error.kind()), response))
         }
     }
 }
 
-/// Whom the request is for, and on which of its ports (`None`: the first).
+/// Whom the request is for, and on which of its ports (`None`: the gateway's).
 fn route(
     connection: &Connection,
-    request: &Request<Incoming>,
+    request: &Request<Received>,
 ) -> Result<(Rc<WorkerApp>, Option<SocketAddr>), Error> {
     match &*connection.serve {
         Serve::App { app, port } => Ok((app.clone(), Some(*port))),
@@ -105,350 +80,288 @@ fn route(
     }
 }
 
+/// What is known of a request besides its head.
+struct Wish {
+    /// How errors are told.
+    form: Form,
+    /// The protocol to change to.
+    upgrade: Option<String>,
+    /// It came over HTTP/2.
+    http2: bool,
+    id: HeaderValue,
+}
+
 async fn serve_app(
-    connection: Rc<Connection>,
+    caller: Caller,
     app: Rc<WorkerApp>,
     port: Option<SocketAddr>,
-    mut request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, ClientGone> {
-    let prober = {
+    form: Form,
+    mut request: Request<Received>,
+) -> Result<Response<ResponseBody>, Unanswered> {
+    let connection = &caller.connection;
+    let mut passage = Passage::new(connection, &app, port);
+    let upgrade = {
         let view = app.view(app.app.gate.word());
+        let policy = &view.entry.policy;
         let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
-        view.entry.policy.probes.classify(request.uri().path(), agent)
+        passage.prober = policy.probes.classify(request.uri().path(), agent);
+        upgrade::wanted(&request, policy)
     };
-    let kind = if prober.is_some() { Counted::Probe } else { Counted::Work };
-    let (mut guard, word) = InFlight::enter(&app, &connection, kind);
+    let kind = if passage.prober.is_some() { Counted::Probe } else { Counted::Work };
+    let http2 = caller.is_http2();
+    let protocol = protocol(form, upgrade.is_some(), http2);
+    let (mut guard, word) = InFlight::enter(&app, connection, kind, protocol);
+    if upgrade.is_some() && http2 {
+        upgrade::from_connect(&mut request);
+    }
     let own_address = || {
         let address = port.map_or_else(|| "localhost".to_owned(), |port| port.to_string());
         HeaderValue::from_str(&address).expect("an address is a valid field value")
     };
-    let id = headers::to_upstream(&mut request, &mut connection.forwarded.borrow_mut(), own_address);
+    let id = {
+        let forwarded = &mut connection.forwarded.borrow_mut();
+        headers::to_upstream(&mut request, forwarded, upgrade.as_deref(), own_address)
+    };
+    let wish = Wish { form, upgrade, http2, id };
+    let id = &wish.id;
     if app.app.shared.config.access_log {
-        guard.log(&request, &id);
+        guard.log(&request, id);
     }
-    let mut passage = Passage { connection: &connection, app: &app, port, prober, id: &id };
-    let response = match passage.pass(&mut guard, word, request).await {
-        Ok(response) => response,
-        Err(Stop::Gone) => return Err(ClientGone),
+    let (passed, kind) = match pass(&mut passage, &caller, &wish, &mut guard, word, request).await {
+        Ok(Passed::Response(response)) => (response, None),
+        Ok(Passed::Tunnel(response, stream, chosen, received)) => {
+            guard.opened();
+            let tunnel = Tunnel::new(stream, received, guard, chosen, app.policy().timeouts);
+            return Ok(response.map(|()| ResponseBody::tunnel(tunnel)));
+        }
+        Err(Stop::Gone) => return Err(Unanswered::ClientGone),
+        Err(Stop::Reset(reason)) => return Err(Unanswered::Reset(reason)),
         Err(Stop::Error(error)) => {
             tracing::debug!(app = %app.app.id, %error, "not forwarded");
             app.app.shared.metrics.rejected(&app.app.id, error.kind());
-            respond::problem(&error, Some(&id))
+            (respond::error(&error, Some(id), form), Some(error.kind()))
         }
     };
-    guard.answered(response.status());
-    let response = closing_if_draining(&connection, response);
-    Ok(response.map(|body| body.counted(guard)))
+    guard.answered(&passed);
+    Ok(closing(&caller, kind, passed).map(|body| body.counted(guard)))
 }
 
-/// Tells a client on a process that is on its way out to go elsewhere with its next request.
-fn closing_if_draining(
-    connection: &Connection,
+/// What a request is counted as.
+fn protocol(form: Form, upgrade: bool, http2: bool) -> Protocol {
+    match form {
+        _ if upgrade => Protocol::Upgrade,
+        Form::Grpc => Protocol::Grpc,
+        Form::Http if http2 => Protocol::Http2,
+        Form::Http => Protocol::Http1,
+    }
+}
+
+impl Wish {
+    /// Whether the app is spoken to over HTTP/2.
+    fn upstream_http2(&self, upstream: UpstreamProtocol) -> bool {
+        match upstream {
+            UpstreamProtocol::Auto => self.form == Form::Grpc,
+            UpstreamProtocol::H1 => false,
+            UpstreamProtocol::H2c => true,
+        }
+    }
+}
+
+/// Tells a client to go elsewhere with its next request: after an error that says so, and on a process that
+/// is on its way out.
+fn closing(
+    caller: &Caller,
+    error: Option<Kind>,
     mut response: Response<ResponseBody>,
 ) -> Response<ResponseBody> {
-    if connection.worker.shared.stage() != Stage::Serving {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    let draining = caller.connection.worker.shared.stage() != Stage::Serving;
+    if draining || error.is_some_and(respond::closes) {
+        if caller.is_http2() {
+            // A malformed stream says nothing about the others; an app that is gone does.
+            if draining || error == Some(Kind::AppRemoved) {
+                caller.connection.state.close_when_idle();
+            }
+        } else {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
     }
     response
 }
 
-/// What stays the same on a request's way.
-struct Passage<'a> {
-    connection: &'a Rc<Connection>,
-    app: &'a Rc<WorkerApp>,
-    port: Option<SocketAddr>,
-    prober: Option<Prober>,
-    id: &'a HeaderValue,
+/// How a request passed.
+enum Passed {
+    Response(Response<ResponseBody>),
+    /// The client and the app have changed the protocol.
+    Tunnel(Response<()>, crate::worker::UpstreamStream, Chosen, Option<crate::http2::RecvBody>),
 }
 
-impl Passage<'_> {
-    /// From the gate to the head of a response.
-    async fn pass(
-        &mut self,
-        guard: &mut InFlight,
-        mut word: Word,
-        request: Request<Incoming>,
-    ) -> Result<Response<ResponseBody>, Stop> {
-        // Before it waits: a port that is gone wakes nothing.
-        self.port_index()?;
-        let cost = held_cost(&request);
-        let mut request = outgoing(request, self.connection);
-        let mut held = Held::default();
-        loop {
-            // A probe takes no place and waits behind nobody: it asks how the app is, above all under load.
-            let probes = self.prober.is_some();
-            let first = held.back.is_none() && (probes || self.app.app.waiting() == 0);
-            let free = word.is_open() && first;
-            let chosen = match free.then(|| self.app.choose(word, !probes)).flatten() {
-                Some(chosen) => chosen,
-                None if probes => return self.answer_probe(),
-                None => {
-                    let admission = self.hold(guard, cost, &mut held).await?;
-                    self.app.chosen(admission.slot)
+/// From the gate to the head of a response.
+async fn pass(
+    passage: &mut Passage<'_>,
+    caller: &Caller,
+    wish: &Wish,
+    guard: &mut InFlight,
+    mut word: Word,
+    request: Request<Received>,
+) -> Result<Passed, Stop> {
+    let deadline = (wish.form == Form::Grpc).then(|| grpc::timeout(request.headers())).flatten();
+    passage.client_limit = deadline;
+    let head = head_cost(&request);
+    let mut request = outgoing(request, caller);
+    // What the client sends on a tunnel is for the app, not part of the request.
+    let mut tunnelled = None;
+    if wish.upgrade.is_some() {
+        let (parts, body) = request.into_parts();
+        tunnelled = body.into_tunnel();
+        request = Request::from_parts(parts, RequestBody::none(caller));
+    }
+    loop {
+        let waiting = Waiting { head, body: Some(request.body_mut()) };
+        let Some(admitted) = passage.admit(guard, word, waiting).await? else {
+            return Ok(Passed::Response(answer_probe(passage, wish, request.uri().path())));
+        };
+        let Admitted { chosen, address, upstream } = admitted;
+        if let Some(deadline) = deadline
+            && passage.held.held
+        {
+            let left = deadline.saturating_sub(guard.started().elapsed());
+            request.headers_mut().insert(grpc::GRPC_TIMEOUT, grpc::timeout_value(left));
+        }
+        let policy = passage.app.policy();
+        let target = Target { app: passage.app, caller, address };
+        let outcome = if let Some(protocol) = &wish.upgrade
+            && upstream != UpstreamProtocol::H2c
+        {
+            let switching = attempt::upgrade(target, chosen, request);
+            match within_limits(passage.app, guard, &policy, switching).await? {
+                Switched::Yes(mut response, stream, chosen) => {
+                    if !upgrade::is_agreed(response.headers(), protocol) {
+                        return Err(switched_unasked(passage.app).into());
+                    }
+                    upgrade::to_client(&mut response, protocol, wish.http2);
+                    timed(&mut response, guard, &passage.held);
+                    return Ok(Passed::Tunnel(response, stream, chosen, tunnelled));
                 }
-            };
-            // Again: it may have waited through a reload.
-            let index = self.port_index()?;
-            let address = *chosen.endpoint.addresses.get(index).ok_or_else(|| self.removed())?;
-            let policy = self.app.view(self.app.app.gate.word()).entry.policy.clone();
-            match self.attempt(guard, &policy, chosen, address, request).await? {
-                Outcome::Response(response, engaged) => {
-                    return self.finish(guard, &policy, response, engaged, &held);
-                }
-                Outcome::Failed(error) => return Err(error.into()),
-                Outcome::Unreachable(undelivered, chosen) => {
-                    request = undelivered;
-                    held.returned(self.app, &chosen);
-                    drop(chosen);
-                    self.breathe(guard, &policy, &held, address).await?;
-                    word = self.app.app.gate.word();
-                }
+                Switched::No(outcome) => outcome,
+            }
+        } else {
+            let over_http2 = wish.upstream_http2(upstream);
+            let attempt = attempt::attempt(target, chosen, over_http2, request);
+            within_limits(passage.app, guard, &policy, attempt).await?
+        };
+        match outcome {
+            Outcome::Response(response, engaged) => {
+                let response = finish(passage, guard, &policy, response, engaged)?;
+                return Ok(Passed::Response(response));
+            }
+            Outcome::Failed(stop) => return Err(stop),
+            Outcome::Unreachable(undelivered, chosen) => {
+                request = undelivered;
+                word = passage.go_back(guard, chosen, address).await?;
             }
         }
     }
-
-    /// The place of the request's port among the app's ports.
-    fn port_index(&self) -> Result<usize, Error> {
-        match self.port {
-            None => Ok(0),
-            Some(port) => self.app.port_index(self.app.app.gate.word(), port).ok_or_else(|| self.removed()),
-        }
-    }
-
-    /// Waits in the hold until the app can take the request.
-    async fn hold(&self, guard: &mut InFlight, cost: u64, held: &mut Held) -> Result<Admission, Stop> {
-        let app = &self.app.app;
-        let since = Instant::now();
-        let policy = self.app.view(app.gate.word()).entry.policy.clone();
-        let mut place = app.hold(cost, held.back).map_err(|Refused(error)| error)?;
-        let ticket = place.ticket();
-        held.held = true;
-        let mut timed = TimedHold { app, since, outcome: CLIENT_GONE };
-        let watch = self.connection.watch();
-        let gone = async {
-            match watch {
-                Ok(mut watch) => watch.gone().await,
-                // Without a watch, hyper notices the end of the connection when it writes the response.
-                Err(_) => std::future::pending().await,
-            }
-        };
-        let answer_after = async {
-            match policy.hold.answer_after {
-                Some(limit) => tokio::time::sleep_until((guard.started() + limit).into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        let deadline = tokio::time::sleep_until((guard.started() + policy.wake.deadline).into());
-        let (outcome, verdict) = tokio::select! {
-            biased;
-            verdict = place.verdict() => match verdict {
-                Ok(admission) => ("forwarded", Ok(admission)),
-                Err(error) => (error.kind().slug(), Err(Stop::Error(error))),
-            },
-            () = gone => (CLIENT_GONE, Err(Stop::Gone)),
-            () = deadline => (Kind::HoldDeadline.slug(), Err(self.too_late(&policy).into())),
-            () = answer_after => (Kind::StillWaking.slug(), Err(self.still_waking().into())),
-        };
-        let admitted = verdict.as_ref().ok().map(|admission| admission.admitted);
-        guard.held(since.elapsed(), ticket.number(), admitted);
-        timed.outcome = outcome;
-        if let Ok(admission) = &verdict {
-            held.ticket = Some(admission.ticket);
-            held.wake = admission.wake.or(held.wake);
-        }
-        verdict
-    }
-
-    /// Pauses before an undelivered request goes back, so that an endpoint that ends every connection at once
-    /// does not keep a core busy; gives up on one that is ready and yet takes no connection on this port.
-    async fn breathe(
-        &self,
-        guard: &InFlight,
-        policy: &Policy,
-        held: &Held,
-        address: SocketAddr,
-    ) -> Result<(), Stop> {
-        if guard.started().elapsed() >= policy.wake.deadline {
-            return Err(self.too_late(policy).into());
-        }
-        if held.returns > MAX_RETURNS {
-            let id = &self.app.app.id;
-            let detail = format!("{id} is ready but takes no connection on its port {}", address.port());
-            return Err(Error::new(Kind::UpstreamUnreachable, detail).for_app(id).into());
-        }
-        if held.returns <= 2 {
-            return Ok(());
-        }
-        let pause = tokio::time::sleep(Duration::from_millis(10 << held.returns));
-        let Ok(mut watch) = self.connection.watch() else {
-            pause.await;
-            return Ok(());
-        };
-        tokio::select! {
-            () = pause => Ok(()),
-            () = watch.gone() => Err(Stop::Gone),
-        }
-    }
-
-    /// Sends the request, within the time-outs for a response's head.
-    async fn attempt(
-        &self,
-        guard: &InFlight,
-        policy: &Policy,
-        chosen: crate::worker::Chosen,
-        address: SocketAddr,
-        request: Request<RequestBody>,
-    ) -> Result<Outcome, Stop> {
-        let attempt = attempt::attempt(self.app, self.connection, chosen, address, request);
-        let total = policy.timeouts.total;
-        let total = total.map(|limit| (limit.saturating_sub(guard.spent()), Kind::TotalTimeout));
-        let head = policy.timeouts.response_header.map(|limit| (limit, Kind::ResponseHeaderTimeout));
-        let Some((limit, kind)) = [head, total].into_iter().flatten().min_by_key(|(limit, _)| *limit) else {
-            return Ok(attempt.await);
-        };
-        timeout(limit, attempt).await.map_err(|_| {
-            let field = if kind == Kind::TotalTimeout { "timeouts.total" } else { "timeouts.responseHeader" };
-            let detail = format!("{} did not begin to answer within {field}", self.app.app.id);
-            Stop::Error(Error::new(kind, detail).for_app(&self.app.app.id))
-        })
-    }
-
-    /// Makes the app's response one for the client.
-    fn finish(
-        &self,
-        guard: &InFlight,
-        policy: &Policy,
-        response: Response<Incoming>,
-        engaged: Engaged,
-        held: &Held,
-    ) -> Result<Response<ResponseBody>, Stop> {
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let detail = format!("{} switched protocols although nobody asked it to", self.app.app.id);
-            return Err(Error::new(Kind::UpstreamProtocol, detail).for_app(&self.app.app.id).into());
-        }
-        if !headers::has_known_coding(response.headers()) {
-            let detail = format!("{} answered with a transfer coding other than chunked", self.app.app.id);
-            return Err(Error::new(Kind::UpstreamProtocol, detail).for_app(&self.app.app.id).into());
-        }
-        if let Some(slot) = &engaged.chosen().slot {
-            slot.response_head();
-        }
-        let (mut parts, incoming) = response.into_parts();
-        headers::to_client(&mut parts.headers);
-        if held.held {
-            parts.headers.append(SERVER_TIMING, server_timing(guard.held_for(), held.wake));
-        }
-        let total = policy.timeouts.total.map(|limit| (guard.started() + guard.held_for() + limit).into());
-        let idle = policy.timeouts.stream_idle;
-        if idle.is_some() || policy.timeouts.total.is_some() {
-            let left = policy.timeouts.total.map(|limit| limit.saturating_sub(guard.spent()));
-            self.connection.state.limit_response(guard.tick(), idle, left);
-        }
-        let body = ResponseBody::upstream(incoming, engaged).with_deadlines(idle, total);
-        Ok(Response::from_parts(parts, body))
-    }
-
-    /// Answers a probe from what is known.
-    fn answer_probe(&self) -> Result<Response<ResponseBody>, Stop> {
-        let app = &self.app.app;
-        let phase = app.phase();
-        let ok = self
-            .prober
-            .is_some_and(|prober| self.app.view(app.gate.word()).entry.policy.probes.answers_ok(prober));
-        if !ok {
-            let detail = format!("{} is {phase}; a probe does not wake it", app.id);
-            return Err(Error::new(Kind::NotAwake, detail).for_app(&app.id).retry_after(app.eta()).into());
-        }
-        let body = serde_json::json!({ "app": app.id.to_string(), "phase": phase });
-        let mut response = Response::new(ResponseBody::full(Bytes::from(body.to_string())));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response.headers_mut().insert(headers::X_REQUEST_ID, self.id.clone());
-        Ok(response)
-    }
-
-    fn too_late(&self, policy: &Policy) -> Error {
-        let app = &self.app.app;
-        let (limit, phase) = (HumanDuration(policy.wake.deadline), app.phase());
-        let detail = format!(
-            "the request waited for {limit} (wake.deadline) and {} is {phase}; see `reveille status {}`",
-            app.id, app.id.name
-        );
-        Error::new(Kind::HoldDeadline, detail).for_app(&app.id).retry_after(app.eta())
-    }
-
-    fn still_waking(&self) -> Error {
-        let app = &self.app.app;
-        let detail = format!("{} is {}; it goes on waking, try again", app.id, app.phase());
-        Error::new(Kind::StillWaking, detail).for_app(&app.id).retry_after(app.eta())
-    }
-
-    fn removed(&self) -> Error {
-        let id = &self.app.app.id;
-        Error::new(Kind::AppRemoved, format!("{id} no longer has this port")).for_app(id)
-    }
 }
 
-/// How a hold ended that nobody waited for to its end: hyper itself may notice first that the client has left,
-/// and drops the request.
-const CLIENT_GONE: &str = "client-gone";
-
-/// Measures a hold, however it ends.
-struct TimedHold<'a> {
-    app: &'a App,
-    since: Instant,
-    outcome: &'static str,
-}
-
-impl Drop for TimedHold<'_> {
-    fn drop(&mut self) {
-        self.app.shared.metrics.held(&self.app.id, self.outcome, self.since.elapsed());
+/// Answers a probe from what is known.
+fn answer_probe(passage: &Passage<'_>, wish: &Wish, path: &str) -> Response<ResponseBody> {
+    let policy = passage.app.policy();
+    let ok = passage.prober.is_some_and(|prober| policy.probes.answers_ok(prober));
+    let shape = match (wish.form, probes::shape(path)) {
+        (Form::Http, _) => Shape::Http,
+        (Form::Grpc, Shape::Http) => Shape::Grpc,
+        (Form::Grpc, shape) => shape,
+    };
+    let app = &passage.app.app;
+    if !ok && matches!(shape, Shape::Http | Shape::Grpc) {
+        app.shared.metrics.rejected(&app.id, Kind::NotAwake);
     }
+    probe::answer(app, ok, shape, &wish.id)
 }
 
-/// What is known of a request's time in the hold.
-#[derive(Default)]
-struct Held {
-    /// It was held at least once.
-    held: bool,
-    /// Its place, if it had one.
-    ticket: Option<Ticket>,
-    /// It has to go back: with the place that it had.
-    back: Option<Option<Ticket>>,
-    /// How long the wake took that it waited for.
-    wake: Option<Duration>,
-    /// How often it came back.
-    returns: u32,
+/// Runs an attempt within the time-outs for a response's head.
+async fn within_limits<T>(
+    app: &WorkerApp,
+    guard: &InFlight,
+    policy: &Policy,
+    attempt: impl Future<Output = T>,
+) -> Result<T, Stop> {
+    let total = policy.timeouts.total;
+    let total = total.map(|limit| (limit.saturating_sub(guard.spent()), Kind::TotalTimeout));
+    let head = policy.timeouts.response_header.map(|limit| (limit, Kind::ResponseHeaderTimeout));
+    let Some((limit, kind)) = [head, total].into_iter().flatten().min_by_key(|(limit, _)| *limit) else {
+        return Ok(attempt.await);
+    };
+    timeout(limit, attempt).await.map_err(|_| {
+        let field = if kind == Kind::TotalTimeout { "timeouts.total" } else { "timeouts.responseHeader" };
+        let detail = format!("{} did not begin to answer within {field}", app.app.id);
+        Stop::Error(Error::new(kind, detail).for_app(&app.app.id))
+    })
 }
 
-impl Held {
-    /// The endpoint could not be reached: it is probed from now on, and the request goes back.
-    fn returned(&mut self, app: &WorkerApp, chosen: &crate::worker::Chosen) {
-        if app.app.endpoint_suspected(&chosen.endpoint) {
-            prober::start(app.app.clone(), chosen.endpoint.clone());
-        }
-        self.back = Some(self.ticket);
-        self.returns += 1;
+fn switched_unasked(app: &WorkerApp) -> Error {
+    let detail = format!("{} switched to a protocol that nobody asked it for", app.app.id);
+    Error::new(Kind::UpstreamProtocol, detail).for_app(&app.app.id)
+}
+
+/// Makes the app's response one for the client.
+fn finish(
+    passage: &Passage<'_>,
+    guard: &InFlight,
+    policy: &Policy,
+    response: Response<Received>,
+    engaged: Engaged,
+) -> Result<Response<ResponseBody>, Stop> {
+    let app = passage.app;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(switched_unasked(app).into());
+    }
+    if !headers::has_known_coding(response.headers()) {
+        let detail = format!("{} answered with a transfer coding other than chunked", app.app.id);
+        return Err(Error::new(Kind::UpstreamProtocol, detail).for_app(&app.app.id).into());
+    }
+    if let Some(slot) = &engaged.chosen().slot {
+        slot.response_head();
+    }
+    let (mut response, received) = {
+        let (parts, received) = response.into_parts();
+        (Response::from_parts(parts, ()), received)
+    };
+    // An app that speaks HTTP/1.0 does not make the client's connection one of HTTP/1.0.
+    *response.version_mut() = Version::HTTP_11;
+    headers::to_client(response.headers_mut());
+    timed(&mut response, guard, &passage.held);
+    let total = policy.timeouts.total.map(|limit| (guard.started() + guard.held_for() + limit).into());
+    let idle = policy.timeouts.stream_idle;
+    if idle.is_some() || policy.timeouts.total.is_some() {
+        let left = policy.timeouts.total.map(|limit| limit.saturating_sub(guard.spent()));
+        passage.connection.state.limit_response(guard.tick(), idle, left);
+    }
+    Ok(response.map(|()| ResponseBody::upstream(received, engaged).with_deadlines(idle, total)))
+}
+
+/// Tells how long the request was held, if it was.
+fn timed<B>(response: &mut Response<B>, guard: &InFlight, held: &Held) {
+    if held.held {
+        response.headers_mut().append(SERVER_TIMING, server_timing(guard.held_for(), held.wake));
     }
 }
 
 /// Makes a client's request one for the app; its body is not asked for.
-fn outgoing(request: Request<Incoming>, connection: &Connection) -> Request<RequestBody> {
+fn outgoing(request: Request<Received>, caller: &Caller) -> Request<RequestBody> {
     let expects = headers::expects_continue(request.headers());
     let (permission, grant) = expects.then(expect::permission).unzip();
-    let mut request = request.map(|body| RequestBody::new(body, permission, connection.state.clone()));
+    let mut request = request.map(|body| RequestBody::new(body, permission, caller));
     if let Some(grant) = grant {
         grant.on(&mut request);
     }
     request
 }
 
-/// What a held request is charged, in bytes.
-fn held_cost(request: &Request<Incoming>) -> u64 {
+/// What a held request's head is charged, in bytes.
+fn head_cost<B>(request: &Request<B>) -> u64 {
     let fields: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    let body = if request.body().is_end_stream() { 0 } else { HELD_BODY };
-    HELD_BASE
-        + body
-        + (fields + request.uri().path().len() + request.uri().query().map_or(0, str::len)) as u64
+    HELD_BASE + (fields + request.uri().path().len() + request.uri().query().map_or(0, str::len)) as u64
 }
 
 fn server_timing(hold: Duration, wake: Option<Duration>) -> HeaderValue {

@@ -7,9 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use reveille_core::gate::Word;
+use reveille_core::{directory::Protocol, gate::Word, policy::Policy};
 
-use super::pool::Pool;
+use super::{http2::Http2Pool, pool::Pool};
 use crate::app::{App, Endpoint, Slot, View};
 
 /// See the [module](self).
@@ -17,6 +17,7 @@ pub(crate) struct WorkerApp {
     pub(crate) app: Arc<App>,
     pub(crate) worker: usize,
     pub(crate) pool: Rc<Pool>,
+    pub(crate) http2: Http2Pool,
     view: RefCell<View>,
     /// This worker's requests in flight at each endpoint of the view, for the choice between two.
     loads: RefCell<Vec<(u64, Rc<Cell<u32>>)>>,
@@ -43,6 +44,7 @@ impl WorkerApp {
             app,
             worker,
             pool: Rc::new(Pool::new()),
+            http2: Http2Pool::default(),
             view: RefCell::new(view),
             loads: RefCell::default(),
         };
@@ -59,7 +61,9 @@ impl WorkerApp {
             (endpoint.generation, known.map_or_else(Rc::default, |(_, load)| load.clone()))
         };
         let loads: Vec<_> = view.endpoints.iter().map(load_of).collect();
-        self.pool.keep_only(loads.iter().map(|(generation, _)| *generation).collect());
+        let generations: Vec<_> = loads.iter().map(|(generation, _)| *generation).collect();
+        self.http2.keep_only(&generations);
+        self.pool.keep_only(generations);
         *self.loads.borrow_mut() = loads;
         *self.view.borrow_mut() = view;
     }
@@ -118,14 +122,22 @@ impl WorkerApp {
         Chosen::new((endpoint, load), Some(slot))
     }
 
-    /// The place of a port among the app's ports.
-    pub(crate) fn port_index(&self, word: Word, listen: SocketAddr) -> Option<usize> {
-        self.view(word).entry.ports.iter().position(|port| port.listen == listen)
+    /// How clients speak on the app's port. One that is gone speaks HTTP, in which it can be said.
+    pub(crate) fn protocol(&self, listen: SocketAddr) -> Protocol {
+        let view = self.view(self.app.gate.word());
+        let port = view.entry.ports.iter().find(|port| port.listen == listen);
+        port.map_or(Protocol::Http, |port| port.protocol)
+    }
+
+    /// What holds for the app now.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        self.view(self.app.gate.word()).entry.policy.clone()
     }
 
     /// Closes upstream connections that were idle for too long.
     pub(super) fn drop_idle(&self, now: u32) {
         self.pool.drop_idle(now);
+        self.http2.drop_idle(now);
     }
 }
 

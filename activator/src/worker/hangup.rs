@@ -19,6 +19,8 @@ use tokio::{
     sync::oneshot,
 };
 
+use super::Leaving;
+
 /// See the [module](self).
 pub(crate) struct Hangups {
     epoll: Epoll,
@@ -53,11 +55,16 @@ impl Hangups {
     ///
     /// # Errors
     /// If the kernel takes no further watch.
-    pub(crate) fn watch(self: &Rc<Self>, socket: BorrowedFd<'_>) -> io::Result<Watch> {
+    pub(crate) fn watch(self: &Rc<Self>, socket: BorrowedFd<'_>, leaving: Leaving) -> io::Result<Watch> {
         let (sender, gone) = oneshot::channel();
         let key = self.watched.borrow_mut().insert(Some(sender));
         // A FIN that came before is reported at once.
-        let event = EpollEvent::new(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET, key as u64);
+        let flags = match leaving {
+            Leaving::EndOrReset => EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET,
+            // Errors are reported unasked.
+            Leaving::Reset => EpollFlags::EPOLLET,
+        };
+        let event = EpollEvent::new(flags, key as u64);
         if let Err(error) = self.epoll.add(socket, event) {
             self.watched.borrow_mut().remove(key);
             return Err(error.into());
@@ -135,7 +142,7 @@ mod tests {
             let hangups = Hangups::start().unwrap();
             for reset in [false, true] {
                 let (mut client, server) = pair().await;
-                let mut watch = hangups.watch(server.as_fd()).unwrap();
+                let mut watch = hangups.watch(server.as_fd(), Leaving::EndOrReset).unwrap();
                 client.write_all(&[0; 1000]).await.unwrap();
                 server.readable().await.unwrap();
                 assert!(watch.gone().now_or_never().is_none(), "unread data is silent");
@@ -151,13 +158,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_end_alone_is_no_leaving_where_it_is_passed_on() {
+        let test = async {
+            let hangups = Hangups::start().unwrap();
+            let (mut client, server) = pair().await;
+            let mut watch = hangups.watch(server.as_fd(), Leaving::Reset).unwrap();
+            client.shutdown().await.unwrap();
+            server.readable().await.unwrap();
+            assert!(watch.gone().now_or_never().is_none(), "half-closed");
+            socket2::SockRef::from(&client).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+            drop(client);
+            watch.gone().await;
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
     async fn a_fin_that_came_before_the_watch_fires_too() {
         let test = async {
             let hangups = Hangups::start().unwrap();
             let (client, server) = pair().await;
             drop(client);
             server.readable().await.unwrap();
-            hangups.watch(server.as_fd()).unwrap().gone().await;
+            hangups.watch(server.as_fd(), Leaving::EndOrReset).unwrap().gone().await;
         };
         LocalSet::new().run_until(test).await;
     }

@@ -7,6 +7,7 @@ mod accept;
 mod app;
 mod connection;
 mod hangup;
+mod http2;
 mod pool;
 mod thread;
 mod ticker;
@@ -21,13 +22,15 @@ use std::{
 };
 
 pub(crate) use app::{Chosen, WorkerApp};
-pub(crate) use connection::{Connection, Serve, State};
+pub(crate) use connection::{ClientStream, Connection, Leaving, Serve, State, unless_closed_now};
 use hangup::Hangups;
+pub(crate) use http2::Http2Lease;
 pub(crate) use pool::{Lease, Pool, Pooled};
 use reveille_core::app::AppId;
 use slab::Slab;
 pub(crate) use thread::WorkerHandle;
 use tokio::sync::oneshot;
+pub(crate) use upstream::UpstreamStream;
 
 use crate::{app::App, server::Shared};
 
@@ -91,7 +94,12 @@ pub(crate) struct Worker {
     /// Dropping a sender ends its listener.
     listeners: RefCell<HashMap<SocketAddr, oneshot::Sender<()>>>,
     connections: RefCell<Slab<Rc<State>>>,
+    /// Where bytes are read to before it is known what becomes of them. Borrowed within one poll only.
+    pub(crate) scratch: RefCell<Box<[u8]>>,
 }
+
+/// The size of a worker's scratch space: as much as a socket commonly holds.
+const SCRATCH: usize = 64 << 10;
 
 impl Worker {
     fn new(index: usize, shared: Arc<Shared>) -> std::io::Result<Rc<Self>> {
@@ -104,6 +112,7 @@ impl Worker {
             hosts: RefCell::default(),
             listeners: RefCell::default(),
             connections: RefCell::default(),
+            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
         }))
     }
 

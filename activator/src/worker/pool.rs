@@ -7,14 +7,21 @@
 use std::{
     cell::RefCell,
     net::SocketAddr,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+    os::fd::RawFd,
     rc::{Rc, Weak},
 };
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use nix::{
+    errno::Errno,
+    sys::socket::{MsgFlags, recv},
+};
 
-use super::{ticker, upstream::UpstreamStream};
+use super::{
+    ticker,
+    upstream::{HeadBudget, UpstreamStream},
+};
 use crate::{prober, request::body::RequestBody};
 
 /// Idle connections are closed after this: see the [module](self).
@@ -29,14 +36,15 @@ pub(crate) struct Pooled {
     pub(crate) reused: bool,
     key: Key,
     socket: RawFd,
+    budget: Rc<HeadBudget>,
     since: u32,
 }
 
 /// To whom a connection leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Key {
-    generation: u64,
-    address: SocketAddr,
+pub(super) struct Key {
+    pub(super) generation: u64,
+    pub(super) address: SocketAddr,
 }
 
 /// See the [module](self).
@@ -81,17 +89,15 @@ impl Pool {
     /// # Errors
     /// If the endpoint does not take it.
     pub(crate) async fn connect(generation: u64, address: SocketAddr) -> std::io::Result<Pooled> {
-        let stream = prober::connect(address).await?;
-        let socket = stream.as_fd().as_raw_fd();
-        let (sender, connection) = http1::Builder::new()
-            .handshake(TokioIo::new(UpstreamStream::new(stream)))
-            .await
-            .map_err(std::io::Error::other)?;
+        let stream = UpstreamStream::new(prober::connect(address).await?);
+        let (socket, budget) = (stream.socket(), stream.head_budget());
+        let (sender, connection) =
+            http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
         tokio::task::spawn_local(async move {
             // Whoever waits for the answer is told by hyper; there is nobody else to tell.
             drop(connection.await);
         });
-        Ok(Pooled { sender, reused: false, key: Key { generation, address }, socket, since: 0 })
+        Ok(Pooled::new(sender, generation, address, socket, budget))
     }
 
     /// Keeps connections to these endpoints alone from now on.
@@ -109,26 +115,58 @@ impl Pool {
 }
 
 impl Pooled {
+    /// A connection that has carried no request before.
+    pub(crate) fn new(
+        sender: SendRequest<RequestBody>,
+        generation: u64,
+        address: SocketAddr,
+        socket: RawFd,
+        budget: Rc<HeadBudget>,
+    ) -> Self {
+        Self { sender, reused: false, key: Key { generation, address }, socket, budget, since: 0 }
+    }
+
+    /// A request is about to be sent: what comes from now on is the head of its response.
+    pub(crate) fn await_head(&self) {
+        self.budget.await_head();
+    }
+
+    /// The head of the response has come.
+    pub(crate) fn head_came(&self) {
+        self.budget.head_came();
+    }
+
+    /// Whether the connection was ended because the head of the response did not end.
+    pub(crate) fn head_is_endless(&self) -> bool {
+        self.budget.is_spent()
+    }
+
     /// Whether the peer has closed the connection or sent something unasked, seen in the socket itself:
     /// hyper may not have been told yet.
     pub(crate) fn is_stale(&self) -> bool {
         if self.sender.is_closed() {
             return true;
         }
-        // SAFETY: hyper's connection task owns the socket and runs on this thread only; it is not closed, as
-        // was just asked, so the descriptor is open for the length of this call.
-        #[allow(unsafe_code, reason = "hyper owns the socket and lends nothing")]
-        let socket = unsafe { BorrowedFd::borrow_raw(self.socket) };
-        let mut byte = [0u8; 1];
-        let flags = nix::sys::socket::MsgFlags::MSG_PEEK | nix::sys::socket::MsgFlags::MSG_DONTWAIT;
-        let peeked = nix::sys::socket::recv(socket.as_raw_fd(), &mut byte, flags);
-        peeked != Err(nix::errno::Errno::EAGAIN)
+        // hyper's connection task owns the socket and runs on this thread only; it is not closed, as was just
+        // asked, so the descriptor is open for the length of this call.
+        peek(self.socket) != Err(Errno::EAGAIN)
     }
 
     /// Lends it to one request.
     pub(crate) fn lease(self, pool: &Rc<Pool>) -> Lease {
         Lease { pooled: self, pool: Rc::downgrade(pool) }
     }
+}
+
+/// Whether the peer has closed its side and nothing is left to be read. The socket has to be open.
+pub(super) fn is_at_end(socket: RawFd) -> bool {
+    !matches!(peek(socket), Ok(1..) | Err(Errno::EAGAIN))
+}
+
+/// What a read of one byte would give, without taking it.
+fn peek(socket: RawFd) -> Result<usize, Errno> {
+    let mut byte = [0u8; 1];
+    recv(socket, &mut byte, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT)
 }
 
 impl Lease {

@@ -1,13 +1,19 @@
-//! Readiness by gRPC's health protocol (`grpc.health.v1`), spoken over HTTP/2 by prior knowledge.
+//! Readiness over HTTP/2 by prior knowledge: a path, or gRPC's health protocol (`grpc.health.v1`).
 //!
-//! A server that does not implement it is ready when it answers so: it takes calls.
+//! A server that does not implement the latter is ready when it answers so: it takes calls.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, pin::pin};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{Method, Request, header};
+use h2::client::SendRequest;
+use http::{HeaderValue, Method, Request, header};
 
-use super::connect;
+use super::{USER_AGENT, connect};
+use crate::request::grpc::{self, APPLICATION_GRPC, GRPC_STATUS};
+
+const CHECK: &str = "/grpc.health.v1.Health/Check";
+/// More than any answer to it; what is longer is none.
+const LONGEST: usize = 1 << 10;
 
 /// `HealthCheckResponse.ServingStatus.SERVING`, as the message's only field: number 1, a varint.
 const SERVING: [u8; 2] = [0x08, 0x01];
@@ -16,29 +22,26 @@ const UNIMPLEMENTED: &str = "12";
 /// A message's header: one byte of flags, four of length.
 const HEADER: usize = 5;
 
-/// Asks the server about `service`; empty for the server as a whole.
-pub(super) async fn check(address: SocketAddr, service: &str) -> bool {
-    ask(address, service).await.unwrap_or(false)
+/// Whether `GET path` is answered with a status from 200 to 399.
+pub(super) async fn get(address: SocketAddr, path: &str) -> bool {
+    let answer = with_server(address, async |mut sender| {
+        let (response, _) = sender.send_request(request(Method::GET, address, path)?, true).ok()?;
+        Some(response.await.ok()?.status())
+    });
+    answer.await.is_some_and(|status| status.is_success() || status.is_redirection())
 }
 
-async fn ask(address: SocketAddr, service: &str) -> Option<bool> {
-    let stream = connect(address).await.ok()?;
-    let (sender, connection) = h2::client::handshake(stream).await.ok()?;
-    let answer = async {
-        let mut sender = sender.ready().await.ok()?;
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("http://{address}/grpc.health.v1.Health/Check"))
-            .header(header::CONTENT_TYPE, "application/grpc")
-            .header(header::TE, "trailers")
-            .header(header::USER_AGENT, concat!("reveille-probe/", env!("CARGO_PKG_VERSION")))
-            .body(())
-            .ok()?;
+/// Asks the server about `service` by gRPC; empty for the server as a whole.
+pub(super) async fn check(address: SocketAddr, service: &str) -> bool {
+    let answer = with_server(address, async |mut sender| {
+        let mut request = request(Method::POST, address, CHECK)?;
+        request.headers_mut().insert(header::CONTENT_TYPE, APPLICATION_GRPC);
+        request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
         let (response, mut body) = sender.send_request(request, false).ok()?;
         body.send_data(message(service), true).ok()?;
         let response = response.await.ok()?;
         // Trailers-only: the status is among the headers, and no message follows.
-        if let Some(status) = response.headers().get("grpc-status") {
+        if let Some(status) = response.headers().get(GRPC_STATUS) {
             return Some(status == UNIMPLEMENTED);
         }
         if !response.status().is_success() {
@@ -46,16 +49,33 @@ async fn ask(address: SocketAddr, service: &str) -> Option<bool> {
         }
         let mut body = response.into_body();
         let mut received = BytesMut::new();
-        while let Some(data) = body.data().await {
+        while received.len() < LONGEST
+            && let Some(data) = body.data().await
+        {
             let data = data.ok()?;
             drop(body.flow_control().release_capacity(data.len()));
             received.extend_from_slice(&data);
         }
         let trailers = body.trailers().await.ok()??;
-        let status = trailers.get("grpc-status")?;
+        let status = trailers.get(GRPC_STATUS)?;
         Some(status == UNIMPLEMENTED || status == "0" && received.get(HEADER..) == Some(&SERVING[..]))
-    };
-    let mut answer = std::pin::pin!(answer);
+    });
+    answer.await.unwrap_or(false)
+}
+
+fn request(method: Method, address: SocketAddr, path: &str) -> Option<Request<()>> {
+    let builder = Request::builder().method(method).uri(format!("http://{address}{path}"));
+    builder.header(header::USER_AGENT, USER_AGENT).body(()).ok()
+}
+
+/// Connects and asks.
+async fn with_server<T>(
+    address: SocketAddr,
+    ask: impl AsyncFnOnce(SendRequest<Bytes>) -> Option<T>,
+) -> Option<T> {
+    let stream = connect(address).await.ok()?;
+    let (sender, connection) = h2::client::handshake(stream).await.ok()?;
+    let mut answer = pin!(async { ask(sender.ready().await.ok()?).await });
     tokio::select! {
         biased;
         answer = &mut answer => answer,
@@ -72,11 +92,7 @@ fn message(service: &str) -> Bytes {
         put_varint(&mut payload, service.len());
         payload.put_slice(service.as_bytes());
     }
-    let mut message = BytesMut::with_capacity(HEADER + payload.len());
-    message.put_u8(0);
-    message.put_u32(u32::try_from(payload.len()).expect("a service's name is short"));
-    message.extend_from_slice(&payload);
-    message.freeze()
+    grpc::message(&payload)
 }
 
 fn put_varint(to: &mut BytesMut, mut value: usize) {

@@ -1,0 +1,210 @@
+//! An attempt over HTTP/2: one stream of a shared connection.
+//!
+//! The app says itself what it has not processed: streams above the last of its GOAWAY, and those it refuses
+//! (RFC 9113, 6.8 and 8.7). Such a request is sent again if its body is still whole: not asked for yet, or kept.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use h2::{Reason, client::ResponseFuture};
+use http::{Request, Response, StatusCode, Version};
+use http_body::Body;
+
+use super::{
+    AnyLease, Engaged, MAX_REPEATS, Outcome, Target, Upload, body_broke_off, closed, head_of, is_replayable,
+    not_http, suspect, within_limit,
+};
+use crate::{
+    http2::{BodySender, Failed, RecvBody},
+    request::{
+        Caller, Stop,
+        body::{ReceiveError, Received, RequestBody},
+        headers,
+    },
+    worker::{Chosen, Http2Lease, WorkerApp},
+};
+
+type Sender = BodySender<RequestBody>;
+
+pub(super) async fn attempt(target: Target<'_>, chosen: Chosen, request: Request<RequestBody>) -> Outcome {
+    let Target { app, caller, address } = target;
+    let generation = chosen.endpoint.generation;
+    let (head, mut body) = {
+        let (parts, body) = request.into_parts();
+        (Request::from_parts(parts, ()), body)
+    };
+    let mut repeats = 0;
+    loop {
+        let Some(lease) = within_limit(app, app.http2.lease(generation, address)).await else {
+            return Outcome::Unreachable(head.map(|()| body), chosen);
+        };
+        let end = body.is_end_stream();
+        let replayable = lease.reused() && is_replayable(head.method(), &body);
+        let outgoing = headers::to_http2(head_of(&head), address);
+        body.keep();
+        let (failure, returned) = match lease.send(outgoing, end).await {
+            // Not sent: the connection has just ended.
+            Err(_) => (Failure::NotProcessed, Some(body)),
+            Ok((response, stream)) => {
+                let sender = match end {
+                    true => Err(body),
+                    false => Ok(BodySender::new(body, stream)),
+                };
+                match exchange(caller, response, sender).await {
+                    Ok((response, sender)) => return answered(response, chosen, lease, sender),
+                    Err((failure, body)) => (failure, body),
+                }
+            }
+        };
+        repeats += 1;
+        let again = match (&failure, returned) {
+            _ if repeats > MAX_REPEATS => None,
+            (Failure::NotProcessed | Failure::Refused, Some(mut body)) => body.rewind().then_some(body),
+            (Failure::Broken, _) if replayable => Some(RequestBody::none(caller)),
+            _ => None,
+        };
+        match again {
+            Some(whole) => body = whole,
+            None => return Outcome::Failed(gave_up(app, caller, &chosen, failure)),
+        }
+        app.app.shared.metrics.retried(&app.app.id);
+    }
+}
+
+/// Why a stream ended without a response.
+enum Failure {
+    /// Its connection took or will take no more streams, and did not process this one.
+    NotProcessed,
+    /// The app refused it, unprocessed.
+    Refused,
+    /// The app reset it with this code.
+    Reset(Reason),
+    /// The client's body broke off.
+    Body,
+    /// The app does not keep to the protocol.
+    Protocol(h2::Error),
+    /// The connection broke.
+    Broken,
+}
+
+impl From<h2::Error> for Failure {
+    fn from(error: h2::Error) -> Self {
+        match error.reason() {
+            // A remote GOAWAY ends only the streams that it says were not processed.
+            Some(_) if error.is_go_away() && error.is_remote() => Self::NotProcessed,
+            Some(Reason::REFUSED_STREAM) if error.is_remote() => Self::Refused,
+            Some(reason) if error.is_reset() && error.is_remote() => Self::Reset(reason),
+            Some(_) if error.is_library() => Self::Protocol(error),
+            _ => Self::Broken,
+        }
+    }
+}
+
+/// Sends the body and waits for the response's head, whichever comes first.
+async fn exchange(
+    caller: &Caller,
+    mut response: ResponseFuture,
+    sender: Result<Sender, RequestBody>,
+) -> Result<(Response<h2::RecvStream>, Option<Sender>), (Failure, Option<RequestBody>)> {
+    let (mut sender, sent) = match sender {
+        Ok(sender) => (Some(sender), None),
+        Err(body) => (None, Some(body)),
+    };
+    let mut sending = true;
+    let answered = poll_fn(|cx| {
+        if sending
+            && let Some(sender) = &mut sender
+            && let Poll::Ready(ended) = sender.poll(cx, |_, _| Poll::Pending)
+        {
+            sending = false;
+            if let Err(Failed::Body(error)) = ended {
+                return Poll::Ready(Err(Failure::of_body(sender, &error)));
+            }
+            // If the app has reset the stream, the response says how.
+        }
+        poll_interim(caller, &mut response, sender.as_mut(), cx);
+        Pin::new(&mut response).poll(cx).map_err(Failure::from)
+    })
+    .await;
+    match answered {
+        Ok(response) => Ok((response, sender.filter(|_| sending))),
+        Err(failure) => Err((failure, sent.or_else(|| sender.map(Sender::into_body)))),
+    }
+}
+
+impl Failure {
+    /// The client's body broke off: the app's stream ends as the client's did.
+    fn of_body(sender: &mut Sender, error: &ReceiveError) -> Self {
+        let reason = match error {
+            ReceiveError::Http2(error) => error.reason(),
+            ReceiveError::Http1(_) => None,
+        };
+        sender.reset(reason.unwrap_or(Reason::CANCEL));
+        Self::Body
+    }
+}
+
+/// Passes interim responses on, as a proxy must (RFC 9110, 15.2), where the client's version can carry them.
+/// The one that asks for the body is kept: the client gets it when its body is asked for.
+fn poll_interim(
+    caller: &Caller,
+    response: &mut ResponseFuture,
+    mut sender: Option<&mut Sender>,
+    cx: &mut Context<'_>,
+) {
+    while let Poll::Ready(Some(Ok(informational))) = response.poll_informational(cx) {
+        match (&mut sender, &caller.interim) {
+            (Some(sender), _) if informational.status() == StatusCode::CONTINUE => {
+                sender.body_mut().permit();
+                cx.waker().wake_by_ref();
+            }
+            (_, Some(interim)) => interim.send(informational),
+            (_, None) => {}
+        }
+    }
+}
+
+fn answered(
+    response: Response<h2::RecvStream>,
+    chosen: Chosen,
+    lease: Http2Lease,
+    sender: Option<Sender>,
+) -> Outcome {
+    let upload = sender.map(|mut sender| {
+        sender.body_mut().forget();
+        // Of its own: a client that does not read the response must not stop what it sends.
+        let task = tokio::task::spawn_local(async move {
+            let sent = poll_fn(|cx| sender.poll(cx, |_, _| Poll::Pending)).await;
+            if let Err(Failed::Body(error)) = sent {
+                Failure::of_body(&mut sender, &error);
+            }
+        });
+        Upload(task.abort_handle())
+    });
+    let mut response = response.map(|stream| {
+        let body = RecvBody::new(stream);
+        if body.is_end_stream() { Received::Empty } else { Received::Http2(body) }
+    });
+    *response.version_mut() = Version::HTTP_11;
+    Outcome::Response(response, Engaged { chosen, lease: AnyLease::Http2(lease, upload) })
+}
+
+/// What the client is told.
+fn gave_up(app: &WorkerApp, caller: &Caller, chosen: &Chosen, failure: Failure) -> Stop {
+    match failure {
+        // What the app says to one stream, the client hears on its own, and knows best what to do.
+        Failure::Refused if caller.is_http2() => Stop::Reset(Reason::REFUSED_STREAM),
+        Failure::Reset(reason) if caller.is_http2() => Stop::Reset(reason),
+        Failure::NotProcessed if caller.is_http2() => Stop::Reset(Reason::REFUSED_STREAM),
+        Failure::Body => body_broke_off(app).into(),
+        Failure::Protocol(error) => not_http(app, "HTTP/2", &error).into(),
+        Failure::Refused | Failure::NotProcessed | Failure::Reset(_) => closed(app).into(),
+        Failure::Broken => {
+            suspect(app, chosen);
+            closed(app).into()
+        }
+    }
+}

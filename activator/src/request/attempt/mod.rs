@@ -1,0 +1,164 @@
+//! One attempt to have a request answered by one endpoint, and what may be repeated without asking the client.
+//!
+//! A request is sent again only if it was provably not processed, or if it is idempotent, has no body, and was
+//! sent on a *reused* connection that ended before the first byte of a response: then the app was most likely
+//! closing it while it was idle (RFC 9110, 9.2.2). Everything else is the client's decision.
+
+mod http1;
+mod http2;
+mod upgrade;
+
+use std::{net::SocketAddr, rc::Rc, time::Duration};
+
+use http::{Method, Request, Response};
+use http_body::Body;
+use tokio::{task::AbortHandle, time::timeout};
+pub(super) use upgrade::{Switched, upgrade};
+
+use super::{
+    Caller, Stop,
+    body::{Received, RequestBody},
+};
+use crate::{
+    error::{Error, Kind},
+    prober,
+    worker::{Chosen, Http2Lease, Lease, UpstreamStream, WorkerApp},
+};
+
+/// How long a connection to an endpoint may take. A local or cluster network needs a few milliseconds; one
+/// lost SYN costs a second.
+const CONNECT_FOR: Duration = Duration::from_secs(3);
+/// How often one request is sent again to the same endpoint.
+const MAX_REPEATS: u32 = 3;
+
+/// What a response engages until its body ends: a place at the endpoint and a connection to it.
+pub(crate) struct Engaged {
+    chosen: Chosen,
+    lease: AnyLease,
+}
+
+enum AnyLease {
+    Http1(Lease),
+    /// With the task that still sends the request's body, if one does.
+    Http2(Http2Lease, Option<Upload>),
+}
+
+/// A task that sends a request's body while the response streams; ended with the response, however that ends.
+struct Upload(AbortHandle);
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Engaged {
+    /// The app has sent its whole response: the place is free, and the connection idle as of `tick`.
+    pub(super) fn release(self, tick: u32) {
+        match self.lease {
+            AnyLease::Http1(lease) => lease.give_back(tick),
+            AnyLease::Http2(lease, upload) => {
+                drop(upload);
+                lease.give_back(tick);
+            }
+        }
+        drop(self.chosen);
+    }
+
+    pub(super) fn chosen(&self) -> &Chosen {
+        &self.chosen
+    }
+}
+
+/// Where and how a request is sent.
+pub(super) struct Target<'a> {
+    pub(super) app: &'a Rc<WorkerApp>,
+    pub(super) caller: &'a Caller,
+    pub(super) address: SocketAddr,
+}
+
+/// How an attempt ended.
+pub(super) enum Outcome {
+    /// With the head of a response.
+    Response(Response<Received>, Engaged),
+    /// The endpoint cannot be reached; the request was not delivered and is whole.
+    Unreachable(Request<RequestBody>, Chosen),
+    /// With an end for the client.
+    Failed(Stop),
+}
+
+/// Sends the request to the chosen endpoint.
+pub(super) async fn attempt(
+    target: Target<'_>,
+    chosen: Chosen,
+    over_http2: bool,
+    request: Request<RequestBody>,
+) -> Outcome {
+    if over_http2 {
+        http2::attempt(target, chosen, request).await
+    } else {
+        http1::attempt(target, chosen, request).await
+    }
+}
+
+/// A connection to the endpoint; `None` if it takes none.
+pub(super) async fn connect(app: &WorkerApp, address: SocketAddr) -> Option<UpstreamStream> {
+    within_limit(app, async { prober::connect(address).await.map(UpstreamStream::new) }).await
+}
+
+/// What opening a connection leads to, if it does so in time.
+async fn within_limit<T>(app: &WorkerApp, connecting: impl Future<Output = std::io::Result<T>>) -> Option<T> {
+    let connected = timeout(CONNECT_FOR, connecting).await.ok().and_then(Result::ok);
+    if connected.is_none() {
+        app.app.shared.metrics.connect_failed(&app.app.id);
+    }
+    connected
+}
+
+/// Whether the request may be sent again although it may have been processed.
+fn is_replayable(method: &Method, body: &RequestBody) -> bool {
+    let idempotent = matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    );
+    idempotent && body.is_end_stream()
+}
+
+fn head_of<B>(request: &Request<B>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.headers_mut() = request.headers().clone();
+    head
+}
+
+/// The request's body broke off before the app had all of it.
+fn body_broke_off(app: &WorkerApp) -> Error {
+    let detail = "the request's body broke off or is malformed (RFC 9112, 7.1)";
+    Error::new(Kind::BadRequest, detail).for_app(&app.app.id)
+}
+
+/// The connection ended without an answer: the endpoint may be dying. Before its place is free, as whoever
+/// gets it next would be lost as well.
+fn suspect(app: &WorkerApp, chosen: &Chosen) {
+    if app.app.endpoint_suspected(&chosen.endpoint) {
+        prober::start(app.app.clone(), chosen.endpoint.clone());
+    }
+}
+
+/// The app closed the connection before it answered.
+fn closed(app: &WorkerApp) -> Error {
+    let id = &app.app.id;
+    let detail = format!(
+        "{id} closed the connection before it answered and may have acted on the request, so it is not repeated; see `reveille status {}`",
+        id.name
+    );
+    Error::new(Kind::UpstreamClosed, detail).for_app(id)
+}
+
+/// What the app sent cannot be understood.
+fn not_http(app: &WorkerApp, version: &str, why: &dyn std::fmt::Display) -> Error {
+    let id = &app.app.id;
+    let detail = format!("what {id} answered is not valid {version}: {why}; is this its HTTP port?");
+    Error::new(Kind::UpstreamProtocol, detail).for_app(id)
+}

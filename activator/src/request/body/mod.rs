@@ -1,0 +1,188 @@
+//! Bodies: passed through piece by piece, unbuffered, and counted to their end.
+
+mod deadlines;
+mod received;
+mod upload;
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+pub(super) use deadlines::Deadlines;
+use http_body::{Body, Frame, SizeHint};
+pub(crate) use received::{ReceiveError, Received, reset_reason};
+use tokio::time::Instant;
+pub(crate) use upload::{BodyFate, RequestBody};
+
+use super::{attempt::Engaged, in_flight::InFlight, tunnel::Tunnel};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The body of a response on its way to the client.
+pub(crate) struct ResponseBody {
+    source: Source,
+    /// Counts the request until the body ends.
+    guard: Option<InFlight>,
+    deadlines: Option<Box<Deadlines>>,
+}
+
+enum Source {
+    /// Of our own making.
+    Full(Option<Bytes>),
+    /// Trailers of our own making, behind a message.
+    Grpc(Option<Bytes>, Option<http::HeaderMap>),
+    /// From the app; the connection is idle again at its end.
+    Upstream { received: Received, engaged: Option<Engaged> },
+    /// None: the connection, or the stream, becomes a tunnel.
+    Tunnel(Option<Box<Tunnel>>),
+}
+
+impl ResponseBody {
+    fn new(source: Source) -> Self {
+        Self { source, guard: None, deadlines: None }
+    }
+
+    /// A body that is all there.
+    pub(crate) fn full(bytes: Bytes) -> Self {
+        Self::new(Source::Full(Some(bytes).filter(|bytes| !bytes.is_empty())))
+    }
+
+    /// A gRPC message and the trailers behind it.
+    pub(crate) fn grpc(message: Bytes, trailers: http::HeaderMap) -> Self {
+        Self::new(Source::Grpc(Some(message), Some(trailers)))
+    }
+
+    /// The app's response. What it engaged is given back at its end.
+    pub(crate) fn upstream(received: Received, engaged: Engaged) -> Self {
+        Self::new(Source::Upstream { received, engaged: Some(engaged) })
+    }
+
+    /// The answer after which the tunnel begins.
+    pub(crate) fn tunnel(tunnel: Tunnel) -> Self {
+        Self::new(Source::Tunnel(Some(Box::new(tunnel))))
+    }
+
+    /// The tunnel, if the response is the beginning of one.
+    pub(crate) fn take_tunnel(&mut self) -> Option<Tunnel> {
+        match &mut self.source {
+            Source::Tunnel(tunnel) => tunnel.take().map(|tunnel| *tunnel),
+            Source::Full(_) | Source::Grpc(..) | Source::Upstream { .. } => None,
+        }
+    }
+
+    /// Has the body counted by `guard` until it ends, and gives back what a body without content needs no more.
+    pub(crate) fn counted(mut self, guard: InFlight) -> Self {
+        if let Source::Upstream { received, engaged } = &mut self.source
+            && received.is_end_stream()
+            && let Some(engaged) = engaged.take()
+        {
+            engaged.release(guard.tick());
+        }
+        self.guard = Some(guard);
+        self
+    }
+
+    /// Cuts the body off if it pauses or takes for too long.
+    pub(crate) fn with_deadlines(mut self, idle: Option<Duration>, total: Option<Instant>) -> Self {
+        self.deadlines = Deadlines::new(idle, total).map(Box::new);
+        self
+    }
+
+    /// Ready when a time-out has passed; for a sender that waits for the client, and so does not ask for more.
+    pub(crate) fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<BoxError> {
+        let Some(deadlines) = &mut self.deadlines else { return Poll::Pending };
+        deadlines.poll(cx).map(|which| {
+            self.guard = None;
+            timed_out(which)
+        })
+    }
+}
+
+fn timed_out(which: &str) -> BoxError {
+    io::Error::new(io::ErrorKind::TimedOut, format!("{which} has passed")).into()
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        if let Some(deadlines) = &this.deadlines
+            && deadlines.is_overdue()
+        {
+            this.guard = None;
+            return Poll::Ready(Some(Err(timed_out("timeouts.total"))));
+        }
+        let polled = match &mut this.source {
+            Source::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Source::Grpc(message, trailers) => Poll::Ready(match message.take() {
+                Some(message) => Some(Ok(Frame::data(message))),
+                None => trailers.take().map(|trailers| Ok(Frame::trailers(trailers))),
+            }),
+            Source::Tunnel(_) => Poll::Ready(None),
+            Source::Upstream { received, engaged } => {
+                let polled = Pin::new(&mut *received).poll_frame(cx).map_err(Into::into);
+                let ended = match &polled {
+                    Poll::Ready(None) => true,
+                    Poll::Ready(Some(Ok(frame))) => {
+                        if let Some(trailers) = frame.trailers_ref()
+                            && let Some(guard) = &mut this.guard
+                        {
+                            guard.trailers(trailers);
+                        }
+                        received.is_end_stream()
+                    }
+                    Poll::Ready(Some(Err(_))) | Poll::Pending => false,
+                };
+                if ended
+                    && let Some(guard) = &this.guard
+                    && let Some(engaged) = engaged.take()
+                {
+                    engaged.release(guard.tick());
+                }
+                polled
+            }
+        };
+        if let Some(deadlines) = &mut this.deadlines {
+            if polled.is_ready() {
+                deadlines.progress();
+                if let Some(guard) = &this.guard {
+                    guard.progress();
+                }
+            } else if let Poll::Ready(which) = deadlines.poll(cx) {
+                this.guard = None;
+                return Poll::Ready(Some(Err(timed_out(which))));
+            }
+        }
+        if let Poll::Ready(None | Some(Err(_))) = polled {
+            this.guard = None;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Full(bytes) => bytes.is_none(),
+            Source::Grpc(message, trailers) => message.is_none() && trailers.is_none(),
+            Source::Upstream { received, .. } => received.is_end_stream(),
+            Source::Tunnel(_) => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Source::Grpc(..) => SizeHint::default(),
+            Source::Upstream { received, .. } => received.size_hint(),
+            Source::Tunnel(_) => SizeHint::with_exact(0),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The body of a request on its way to the app.
+
+use std::{
+    cell::Cell,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::{ReceiveError, Received};
+use crate::{
+    http2::{RecvBody, STREAM_WINDOW},
+    request::{Caller, Interim, expect::Permission, headers},
+    worker::State,
+};
+
+/// What hyper may have read of the body of a held request.
+const READ_BY_HYPER: u64 = 8 << 10;
+/// The most that is kept of a body to be sent again.
+const KEEP: usize = 64 << 10;
+
+/// Whether a request's body broke off or is malformed: what follows is then the client's doing.
+#[derive(Clone, Default)]
+pub(crate) struct BodyFate(Rc<Cell<bool>>);
+
+impl BodyFate {
+    pub(crate) fn failed(&self) -> bool {
+        self.0.get()
+    }
+
+    pub(crate) fn set(&self, failed: bool) {
+        self.0.set(failed);
+    }
+}
+
+/// See the [module](self).
+pub(crate) struct RequestBody {
+    received: Received,
+    /// The client waits for `100 Continue`: the body is not asked for before the app wants it.
+    permission: Option<Permission>,
+    /// Where the client is told to go on, if hyper does not do it.
+    interim: Option<Interim>,
+    kept: Kept,
+    state: Rc<State>,
+    fate: BodyFate,
+}
+
+/// What was taken of a body so far, to be sent again if the app did not process it.
+enum Kept {
+    /// Nobody wants it again.
+    No,
+    /// All of it, in pieces; the number of those that were given out once more.
+    All { frames: Vec<Bytes>, bytes: usize, again: usize },
+    /// It is more than is kept.
+    TooMuch,
+}
+
+impl RequestBody {
+    pub(in crate::request) fn new(
+        received: Received,
+        permission: Option<Permission>,
+        caller: &Caller,
+    ) -> Self {
+        let interim = permission.is_some().then(|| caller.interim.clone()).flatten();
+        let state = caller.connection.state.clone();
+        Self { received, permission, interim, kept: Kept::No, state, fate: caller.fate.clone() }
+    }
+
+    /// A body that is empty, for a repeated request that has none.
+    pub(crate) fn none(caller: &Caller) -> Self {
+        Self::new(Received::Empty, None, caller)
+    }
+
+    /// The app wants it.
+    pub(crate) fn permit(&mut self) {
+        if let Some(permission) = &self.permission {
+            permission.grant();
+        }
+    }
+
+    /// What of it may take up memory while nobody asks for it, in bytes.
+    pub(crate) fn reserve(&mut self) -> u64 {
+        match &mut self.received {
+            Received::Empty => 0,
+            Received::Http1(_) => READ_BY_HYPER,
+            Received::Http2(body) => {
+                // Most bodies are small and have come with their head.
+                let mut cx = Context::from_waker(std::task::Waker::noop());
+                let _ = body.poll_buffer(&mut cx);
+                if body.is_complete() { body.buffered() as u64 } else { STREAM_WINDOW.into() }
+            }
+        }
+    }
+
+    /// Reads ahead what comes although nobody asks for it. Ready once it has all come, with its length.
+    pub(crate) fn poll_buffer(&mut self, cx: &mut Context<'_>) -> Poll<u64> {
+        match &mut self.received {
+            Received::Http2(body) => {
+                // If it broke off, the stream's own task knows already.
+                std::task::ready!(body.poll_buffer(cx)).ok();
+                Poll::Ready(body.buffered() as u64)
+            }
+            Received::Empty | Received::Http1(_) => Poll::Pending,
+        }
+    }
+
+    /// From now on keeps what is taken, as far as [`KEEP`] allows.
+    pub(crate) fn keep(&mut self) {
+        if matches!(self.kept, Kept::No) {
+            self.kept = Kept::All { frames: Vec::new(), bytes: 0, again: 0 };
+        }
+    }
+
+    /// Keeps nothing any more: the app has the request.
+    pub(crate) fn forget(&mut self) {
+        if let Kept::All { frames, again, .. } = &self.kept
+            && *again < frames.len()
+        {
+            return;
+        }
+        self.kept = Kept::No;
+    }
+
+    /// Begins anew with the first piece. False if it is not all there any more.
+    pub(crate) fn rewind(&mut self) -> bool {
+        match &mut self.kept {
+            Kept::All { again, .. } => {
+                *again = 0;
+                true
+            }
+            Kept::No | Kept::TooMuch => false,
+        }
+    }
+
+    /// The client's side of a tunnel over HTTP/2.
+    pub(crate) fn into_tunnel(self) -> Option<RecvBody> {
+        match self.received {
+            Received::Http2(body) => Some(body),
+            Received::Empty | Received::Http1(_) => None,
+        }
+    }
+
+    /// Keeps a piece that was given out.
+    fn note(&mut self, frame: &Frame<Bytes>) {
+        let Kept::All { frames, bytes, again } = &mut self.kept else { return };
+        match frame.data_ref() {
+            Some(data) if *bytes + data.len() <= KEEP => {
+                *bytes += data.len();
+                frames.push(data.clone());
+                *again = frames.len();
+            }
+            // Trailers end it; whoever sends it again would have to know them, too.
+            Some(_) | None => self.kept = Kept::TooMuch,
+        }
+    }
+
+    /// A piece that is given out once more.
+    fn next_again(&mut self) -> Option<Bytes> {
+        let Kept::All { frames, again, .. } = &mut self.kept else { return None };
+        let frame = frames.get(*again)?.clone();
+        *again += 1;
+        Some(frame)
+    }
+
+    fn has_again(&self) -> bool {
+        matches!(&self.kept, Kept::All { frames, again, .. } if *again < frames.len())
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = ReceiveError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
+        let this = self.get_mut();
+        if let Some(data) = this.next_again() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        if let Received::Empty = this.received {
+            return Poll::Ready(None);
+        }
+        if let Some(permission) = &mut this.permission {
+            std::task::ready!(permission.poll(cx));
+            this.permission = None;
+            if let Some(interim) = this.interim.take() {
+                interim.go_on();
+            }
+        }
+        let mut polled = Pin::new(&mut this.received).poll_frame(cx);
+        match &mut polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::clean_trailers(trailers);
+                }
+                this.note(frame);
+            }
+            Poll::Ready(None) => this.state.on_body_end(),
+            Poll::Ready(Some(Err(_))) => this.fate.set(true),
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        !self.has_again() && self.received.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.has_again() { SizeHint::default() } else { self.received.size_hint() }
+    }
+}

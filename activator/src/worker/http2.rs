@@ -1,0 +1,198 @@
+//! A worker's HTTP/2 connections to the endpoints of one app. Many requests share one; another is opened when
+//! all have as many streams as they may.
+//!
+//! A connection without streams is kept for a while. Its end is told by GOAWAY, which costs no request, or is
+//! looked for in the socket before it is used again.
+
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    os::fd::RawFd,
+    rc::Rc,
+};
+
+use bytes::Bytes;
+use h2::{
+    SendStream,
+    client::{self, ResponseFuture, SendRequest},
+};
+use http::Request;
+use tokio::sync::Mutex;
+
+use super::{
+    pool::{Key, is_at_end},
+    ticker,
+    upstream::UpstreamStream,
+};
+use crate::{
+    http2::{CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_STREAMS, STREAM_WINDOW},
+    prober,
+};
+
+/// Connections without streams are closed after this; less than servers commonly allow.
+const IDLE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// See the [module](self).
+#[derive(Default)]
+pub(crate) struct Http2Pool {
+    connections: RefCell<Vec<Rc<Http2Connection>>>,
+    /// Held while a connection is opened: a crowd waits for it instead of opening one each. tokio's, as it is
+    /// held across the handshake; fair, so that nobody waits for ever.
+    opening: Mutex<()>,
+}
+
+struct Http2Connection {
+    sender: SendRequest<Bytes>,
+    key: Key,
+    socket: RawFd,
+    /// Streams that are leased.
+    streams: Cell<u32>,
+    /// It has carried a request before.
+    used: Cell<bool>,
+    /// The tick at which it had no stream left.
+    since: Cell<u32>,
+    closed: Rc<Cell<bool>>,
+}
+
+/// A place for one stream on a connection.
+pub(crate) struct Http2Lease {
+    connection: Rc<Http2Connection>,
+    reused: bool,
+}
+
+impl Http2Pool {
+    /// A place on a connection that has room, opened if need be.
+    ///
+    /// # Errors
+    /// If the endpoint does not take a connection.
+    pub(crate) async fn lease(&self, generation: u64, address: SocketAddr) -> std::io::Result<Http2Lease> {
+        let key = Key { generation, address };
+        if let Some(lease) = self.free(key).await {
+            return Ok(lease);
+        }
+        let _opening = self.opening.lock().await;
+        // Somebody else may have opened one meanwhile.
+        if let Some(lease) = self.free(key).await {
+            return Ok(lease);
+        }
+        let connection = Rc::new(Http2Connection::open(key).await?);
+        self.connections.borrow_mut().push(connection.clone());
+        Ok(Http2Lease::new(connection))
+    }
+
+    async fn free(&self, key: Key) -> Option<Http2Lease> {
+        loop {
+            let candidate = {
+                let mut connections = self.connections.borrow_mut();
+                connections.retain(|connection| !connection.closed.get());
+                connections.iter().find(|connection| connection.key == key && connection.has_room()).cloned()
+            }?;
+            if candidate.streams.get() > 0 {
+                return Some(Http2Lease::new(candidate));
+            }
+            // It was idle: what came meanwhile, such as its end, has its turn first.
+            if candidate.is_ended() {
+                candidate.closed.set(true);
+                continue;
+            }
+            let lease = Http2Lease::new(candidate);
+            tokio::task::yield_now().await;
+            let usable = lease.connection.sender.clone().ready().await.is_ok();
+            if usable && !lease.connection.closed.get() {
+                return Some(lease);
+            }
+            lease.connection.closed.set(true);
+        }
+    }
+
+    /// Keeps connections to these endpoints alone from now on. Streams that are open go on.
+    pub(super) fn keep_only(&self, generations: &[u64]) {
+        self.connections.borrow_mut().retain(|connection| generations.contains(&connection.key.generation));
+    }
+
+    pub(super) fn drop_idle(&self, now: u32) {
+        let limit = ticker::ticks(IDLE);
+        self.connections.borrow_mut().retain(|connection| {
+            let idle = connection.streams.get() == 0 && now.wrapping_sub(connection.since.get()) >= limit;
+            !idle && !connection.closed.get()
+        });
+    }
+}
+
+impl Http2Connection {
+    async fn open(key: Key) -> std::io::Result<Self> {
+        let stream = UpstreamStream::new(prober::connect(key.address).await?);
+        let socket = stream.socket();
+        let (sender, connection) = client::Builder::new()
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(MAX_HEADER_LIST)
+            .handshake::<_, Bytes>(stream)
+            .await
+            .map_err(std::io::Error::other)?;
+        let closed = Rc::new(Cell::new(false));
+        let ended = closed.clone();
+        tokio::task::spawn_local(async move {
+            // Whoever has a stream on it is told by h2; there is nobody else to tell.
+            drop(connection.await);
+            ended.set(true);
+        });
+        Ok(Self {
+            sender,
+            key,
+            socket,
+            streams: Cell::new(0),
+            used: Cell::new(false),
+            since: Cell::new(0),
+            closed,
+        })
+    }
+
+    fn has_room(&self) -> bool {
+        let most = self.sender.current_max_send_streams().min(MAX_STREAMS as usize);
+        (self.streams.get() as usize) < most
+    }
+
+    fn is_ended(&self) -> bool {
+        // The connection's task owns the socket; while it runs, it is open.
+        self.closed.get() || is_at_end(self.socket)
+    }
+}
+
+impl Http2Lease {
+    fn new(connection: Rc<Http2Connection>) -> Self {
+        connection.streams.set(connection.streams.get() + 1);
+        let reused = connection.used.replace(true);
+        Self { connection, reused }
+    }
+
+    /// Whether the connection has carried a request before.
+    pub(crate) fn reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Opens a stream.
+    ///
+    /// # Errors
+    /// If the connection takes no more streams: nothing was sent.
+    pub(crate) async fn send(
+        &self,
+        request: Request<()>,
+        end: bool,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
+        let mut sender = self.connection.sender.clone().ready().await?;
+        sender.send_request(request, end)
+    }
+
+    /// The stream has ended; the connection may be idle from tick `now` on.
+    pub(crate) fn give_back(self, now: u32) {
+        self.connection.since.set(now);
+    }
+}
+
+impl Drop for Http2Lease {
+    fn drop(&mut self) {
+        self.connection.streams.set(self.connection.streams.get() - 1);
+    }
+}
