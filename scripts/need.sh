@@ -14,6 +14,9 @@ readonly tools=target/tools/bin # on the Makefile's PATH, too
 PATH=$PATH:$HOME/.cargo/bin:/usr/sbin:/sbin:$PWD/$tools
 # The configuration, deny.toml, is in the words of this version.
 readonly cargo_deny_version='^0.20'
+# Python's gRPC, for tests: in an environment of its own, with all that it needs named.
+readonly grpcio=target/tools/grpcio
+readonly grpcio_packages='grpcio==1.85.1 typing_extensions==4.16.0'
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -148,6 +151,22 @@ fetch_promtool() (
     cp usr/bin/promtool "$OLDPWD/$tools/promtool"
 )
 
+need_grpcio() {
+    "$grpcio/bin/python" -c 'import grpc' 2>/dev/null && return
+    need_program python3 python3 python3-venv
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages "python3's venv" python3-venv
+    say "making an environment with Python's grpcio ..."
+    local output
+    rm -rf "$grpcio"
+    # shellcheck disable=SC2086 # these are words
+    if ! output=$(python3 -m venv "$grpcio" \
+        && "$grpcio/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps $grpcio_packages 2>&1); then
+        rm -rf "$grpcio" # half of it would be taken for all of it
+        say "$output"
+        die "grpcio could not be installed" "see what this says: python3 -m venv DIR && DIR/bin/pip install $grpcio_packages"
+    fi
+}
+
 need() {
     case $1 in
         cargo) need_cargo ;;
@@ -159,6 +178,8 @@ need() {
         rustfmt) need_component fmt rustfmt ;;
         cargo-deny) need_cargo_deny ;;
         promtool) need_promtool ;;
+        h2load) need_program h2load nghttp2-client ;;
+        grpcio) need_grpcio ;;
         shellcheck) need_program shellcheck shellcheck ;;
         *) die "scripts/need.sh does not know $1" ;;
     esac

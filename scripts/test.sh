@@ -51,7 +51,7 @@ count() { # TIER
     enter "$1"
     while IFS= read -r line || [ -n "$line" ]; do
         printf '%s\n' "$line"
-        if [[ $line =~ ^\ +Running\ .*/deps/(local|reveille_tests_local|slow_server)-[0-9a-f]+ ]]; then
+        if [[ $line =~ ^\ +Running\ .*/deps/(local|reveille_tests_local|slow_server|echo_server)-[0-9a-f]+ ]]; then
             enter local
         elif [[ $line =~ ^\ +(Running|Doc-tests)\  ]]; then
             enter "$1"

@@ -1,4 +1,8 @@
-//! Apps to declare in a file: the slow server, whose log tells what reached it, and a real nginx.
+//! Apps to declare in a file: the slow server and the echo servers, whose logs tell what reached them, and a
+//! real nginx.
+
+mod echo;
+mod nginx;
 
 use std::{
     fs,
@@ -40,7 +44,7 @@ pub struct Event {
     pub at: Duration,
     /// The server's pid.
     pub pid: u32,
-    /// What happened: `start`, `ready`, `connection`, `request`, `term`.
+    /// What happened: `start`, `ready`, `connection`, `request`, `term`, and what the echo servers add.
     pub kind: String,
     /// More about it, such as method and path.
     pub detail: String,
@@ -77,18 +81,6 @@ impl App {
     /// The slow server that needs so many milliseconds before it listens.
     pub fn starting_in(name: &str, millis: u64) -> Self {
         Self::slow(name).env("SLOW_START_MS", &millis.to_string())
-    }
-
-    /// A real nginx with two workers. `/` is answered by itself, `/files/` from its folder.
-    pub fn nginx(name: &str) -> Self {
-        let program = product::nginx().display().to_string();
-        let mut app = Self::new(name, vec![program]);
-        let folder = app.scratch.path().display().to_string();
-        fs::create_dir_all(app.scratch.file("files")).expect("the test's own folder can be written");
-        let conf = app.scratch.write("nginx.conf", &nginx_conf(&folder, app.upstream)).display().to_string();
-        let arguments = ["-p", &folder, "-e", "stderr", "-c", &conf, "-g", "daemon off;"];
-        app.command.extend(arguments.map(str::to_owned));
-        app
     }
 
     /// Any program.
@@ -230,17 +222,4 @@ impl App {
 pub fn file(apps: &[&App]) -> String {
     let entries: String = apps.iter().map(|app| app.yaml()).collect();
     format!("apps:\n{entries}")
-}
-
-fn nginx_conf(folder: &str, port: u16) -> String {
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("  {kind}_temp_path {folder}/{kind};\n"))
-        .concat();
-    format!(
-        "worker_processes 2;\npid {folder}/nginx.pid;\nerror_log stderr warn;\n\
-         events {{ worker_connections 4096; }}\n\
-         http {{\n{temporary}  access_log off;\n  keepalive_requests 1000000;\n  client_max_body_size 0;\n\
-         \x20 server {{\n    listen 127.0.0.1:{port};\n    location / {{ return 200 \"hello from nginx\\n\"; }}\n\
-         \x20   location /files/ {{ root {folder}; }}\n  }}\n}}\n"
-    )
 }

@@ -10,8 +10,12 @@
 //! | [`product`] | where the programs under test are, built once |
 //! | [`reveille`] | one running Reveille: start, signals, logs, end |
 //! | [`admin`] | its admin port and its metrics |
-//! | [`app`] | apps to declare: the slow server and nginx, with what they logged |
+//! | [`app`] | apps to declare: the slow server, the echo servers and nginx, with what they logged |
 //! | [`http`] | an HTTP/1.1 client that can send any bytes |
+//! | [`h2`], [`grpc`], [`ws`], [`tcp`] | clients of HTTP/2 with prior knowledge, gRPC, WebSocket and bytes |
+//! | [`h2raw`] | HTTP/2 frame by frame, for what no client library would send |
+//! | [`python`] | gRPC by Python's own client |
+//! | [`server`] | what the servers of this package have in common |
 //! | [`process`] | processes as /proc shows them |
 //! | [`ports`] | ports that no other test has |
 //! | [`wait`] | waiting for conditions, never for time |
@@ -20,14 +24,22 @@
 
 pub mod admin;
 pub mod app;
+pub mod grpc;
+pub mod h2;
+pub mod h2raw;
 pub mod http;
 pub mod ports;
 pub mod process;
 pub mod product;
+pub mod python;
 pub mod report;
 pub mod reveille;
+mod runtime;
 pub mod scratch;
+pub mod server;
+pub mod tcp;
 pub mod wait;
+pub mod ws;
 
 pub use admin::Admin;
 pub use app::App;

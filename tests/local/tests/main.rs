@@ -3,6 +3,7 @@
 //! | module | proves |
 //! |---|---|
 //! | [`harness`] | the slow server and the client do what the other tests take for granted |
+//! | [`harness_protocols`] | so do the echo servers and the clients of HTTP/2, gRPC, WebSocket and TCP |
 //! | [`crowd`] | a thousand requests at once cause one wake and are admitted in order |
 //! | [`edge`] | no request is lost at the edge of falling asleep |
 //! | [`death`] | an app that is killed at any time wakes again |
@@ -36,6 +37,7 @@ mod drain;
 mod edge;
 mod gateway;
 mod harness;
+mod harness_protocols;
 mod headers;
 mod http1;
 mod probes;

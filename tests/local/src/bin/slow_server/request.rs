@@ -5,6 +5,8 @@ use std::{
     net::TcpStream,
 };
 
+use reveille_tests_local::server::Seen;
+
 /// A request's head.
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -16,17 +18,9 @@ pub(crate) struct Request {
 /// What a body was.
 #[derive(Default)]
 pub(crate) struct Body {
-    /// Its first bytes.
-    pub(crate) start: Vec<u8>,
-    /// All of its bytes.
-    pub(crate) length: u64,
-    /// FNV-1a over all of them.
-    pub(crate) hash: u64,
+    pub(crate) seen: Seen,
     pub(crate) trailers: Vec<(String, String)>,
 }
-
-/// How much of a body is kept to be echoed.
-const KEPT: usize = 64 * 1024;
 
 impl Request {
     /// Reads the next head; `None` when the client closed in between.
@@ -62,7 +56,7 @@ impl Request {
         if self.expects() {
             reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
-        let mut body = Body { hash: FNV_START, ..Body::default() };
+        let mut body = Body::default();
         if self.field("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
             loop {
                 let size = line(reader)?.ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -82,9 +76,6 @@ impl Request {
     }
 }
 
-const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
-
 impl Body {
     fn take(&mut self, reader: &mut BufReader<TcpStream>, mut left: u64) -> io::Result<()> {
         let mut piece = [0; 16_384];
@@ -97,19 +88,10 @@ impl Body {
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            self.add(&piece[..count]);
+            self.seen.add(&piece[..count]);
             left -= count as u64;
         }
         Ok(())
-    }
-
-    fn add(&mut self, bytes: &[u8]) {
-        self.length += bytes.len() as u64;
-        for byte in bytes {
-            self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME);
-        }
-        let room = KEPT.saturating_sub(self.start.len()).min(bytes.len());
-        self.start.extend_from_slice(&bytes[..room]);
     }
 }
 

@@ -25,13 +25,13 @@ use std::{
     time::Duration,
 };
 
-use reveille_tests_local::pause;
+use reveille_tests_local::{
+    pause,
+    server::{Log, now_micros},
+};
 use serde_json::json;
 
-use crate::{
-    log::{Log, now_micros},
-    request::{Body, Request},
-};
+use crate::request::{Body, Request};
 
 /// What large bodies are made of.
 static PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
@@ -70,7 +70,7 @@ fn answer(request: &Request, reader: &mut BufReader<TcpStream>) -> io::Result<bo
     let stream = reader.get_mut();
     match request.path() {
         "/echo" => send_json(request, stream, &echo(request, &body))?,
-        "/sink" => send_json(request, stream, &json!({"length": body.length, "hash": body.hash}))?,
+        "/sink" => send_json(request, stream, &body.seen.json())?,
         "/name" => {
             let name = env::var("SLOW_NAME").unwrap_or_default();
             send_json(request, stream, &json!({"name": name, "pid": std::process::id()}))?;
@@ -131,8 +131,8 @@ fn echo(request: &Request, body: &Body) -> serde_json::Value {
         "target": request.target,
         "version": request.version,
         "fields": lower(&request.fields),
-        "body": String::from_utf8_lossy(&body.start),
-        "length": body.length,
+        "body": String::from_utf8_lossy(&body.seen.start),
+        "length": body.seen.length,
         "trailers": lower(&body.trailers),
         "pid": std::process::id(),
     })

@@ -10,17 +10,22 @@ use std::{
 };
 
 /// Where it writes; nowhere if it was not told.
-#[derive(Clone)]
-pub(crate) struct Log(Option<Arc<File>>);
+#[derive(Clone, Debug)]
+pub struct Log(Option<Arc<File>>);
 
 impl Log {
-    pub(crate) fn open() -> io::Result<Self> {
+    /// Opens what `SLOW_LOG` names.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn open() -> io::Result<Self> {
         let Some(path) = env::var_os("SLOW_LOG") else { return Ok(Self(None)) };
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         Ok(Self(Some(Arc::new(file))))
     }
 
-    pub(crate) fn write(&self, kind: &str, detail: &str) {
+    /// Adds one line.
+    pub fn write(&self, kind: &str, detail: &str) {
         let Some(file) = &self.0 else { return };
         let line = format!("{} {} {kind} {detail}\n", now_micros(), std::process::id());
         let _ = (&**file).write_all(line.as_bytes());
@@ -28,6 +33,6 @@ impl Log {
 }
 
 /// Microseconds since the epoch.
-pub(crate) fn now_micros() -> u128 {
+pub fn now_micros() -> u128 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_micros())
 }
