@@ -20,6 +20,7 @@
 //! | [`ports`] | ports that no other test has |
 //! | [`wait`] | waiting for conditions, never for time |
 //! | [`scratch`] | folders that vanish with the test |
+//! | [`triton`] | a real Triton as an app, and its own clients |
 //! | [`report`] | what was skipped, and the figures, for the end of a run |
 
 pub mod admin;
@@ -38,6 +39,7 @@ mod runtime;
 pub mod scratch;
 pub mod server;
 pub mod tcp;
+pub mod triton;
 pub mod wait;
 pub mod ws;
 
@@ -45,4 +47,5 @@ pub use admin::Admin;
 pub use app::App;
 pub use http::{Answer, Conn, get};
 pub use reveille::Reveille;
+pub use triton::{Client, Triton};
 pub use wait::{pause, until};

@@ -44,7 +44,6 @@ fn malformed_heads() -> Vec<Case> {
             &[431],
         ),
         case("a target over 64 KiB", &format!("GET /bad{long} HTTP/1.1\r\nHost: a\r\n\r\n"), &[414, 431]),
-        ("a TLS hello", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03rnd\r\n\r\n".to_vec(), &[400]),
     ]
 }
 
