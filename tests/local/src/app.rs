@@ -171,6 +171,15 @@ impl App {
         text
     }
 
+    /// Says more about its port, such as `protocol: tcp`.
+    #[must_use]
+    pub fn port(self, more: &str) -> Self {
+        let (listen, upstream) = (self.listen, self.upstream);
+        self.set(&format!(
+            "ports: [{{listen: \"127.0.0.1:{listen}\", upstream: \"127.0.0.1:{upstream}\", {more}}}]"
+        ))
+    }
+
     /// Where the slow server logs.
     pub fn log(&self) -> PathBuf {
         let set = self.env.iter().find(|(key, _)| key == "SLOW_LOG");

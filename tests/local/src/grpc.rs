@@ -13,7 +13,8 @@ use std::{
 
 use bytes::Bytes;
 use hyper::{body::Incoming, client::conn::http2::SendRequest};
-use tonic::{Code, body::Body, codegen::Service, metadata::MetadataMap};
+pub use tonic::Code;
+use tonic::{body::Body, codegen::Service, metadata::MetadataMap};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 pub use call::{Running, Source};

@@ -17,6 +17,7 @@
 //! | [`headers`] | which fields are added, kept and removed |
 //! | [`bodies`] | large bodies, chunked ones, and `Expect: 100-continue` |
 //! | [`vanish`] | clients that disappear at any byte leave nothing behind |
+//! | [`protocols`] | every protocol, held and warm |
 //! | [`probes`] | probes neither wake an app nor keep it awake |
 //! | [`triton`] | a real Triton and its own clients: what wakes it, what does not |
 //! | [`by_hand`] | sleep and wake as asked for |
@@ -42,6 +43,7 @@ mod harness_protocols;
 mod headers;
 mod http1;
 mod probes;
+mod protocols;
 mod refusals;
 mod reload;
 mod streams;
