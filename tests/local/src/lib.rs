@@ -17,9 +17,11 @@
 //! | [`wait`] | waiting for conditions, never for time |
 //! | [`scratch`] | folders that vanish with the test |
 //! | [`report`] | what was skipped, and the figures, for the end of a run |
+//! | [`differential`] | the same request directly and through the activator |
 
 pub mod admin;
 pub mod app;
+pub mod differential;
 pub mod http;
 pub mod ports;
 pub mod process;

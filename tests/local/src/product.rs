@@ -46,8 +46,17 @@ pub fn reveille() -> &'static Path {
 
 /// The slow-to-start server of this package.
 pub fn slow_server() -> PathBuf {
-    let path = build_folder().join("slow_server");
-    assert!(path.exists(), "slow_server is missing; run the tests by `cargo test -p reveille-tests-local`");
+    own("slow_server")
+}
+
+/// The scripted server of this package, for the differential test.
+pub fn mirror_server() -> PathBuf {
+    own("mirror_server")
+}
+
+fn own(program: &str) -> PathBuf {
+    let path = build_folder().join(program);
+    assert!(path.exists(), "{program} is missing; run the tests by `cargo test -p reveille-tests-local`");
     path
 }
 
