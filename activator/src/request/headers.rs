@@ -7,6 +7,7 @@ use http::{
     header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE},
     uri::{Authority, PathAndQuery, Scheme},
 };
+use http_body::Body;
 use ipnet::IpNet;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -120,9 +121,13 @@ pub(super) fn origin_form(uri: &Uri) -> Option<Uri> {
     format!("{slash}{target}").parse().ok()
 }
 
-/// Makes the head one of HTTP/1.1. Pieces into which HTTP/2 may cut a Cookie become one (RFC 9113, 8.2.3).
-pub(super) fn to_http1<B>(request: &mut Request<B>) {
+/// Makes the head one of HTTP/1.1: a body whose length is not known is chunked, whatever the method (hyper would
+/// leave out that of a GET). Pieces into which HTTP/2 may cut a Cookie become one (RFC 9113, 8.2.3).
+pub(super) fn to_http1<B: Body>(request: &mut Request<B>) {
     *request.version_mut() = Version::HTTP_11;
+    if !request.body().is_end_stream() && !request.headers().contains_key(CONTENT_LENGTH) {
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     let mut cookies = request.headers().get_all(COOKIE).iter();
     if let (Some(first), Some(second)) = (cookies.next(), cookies.next()) {
         let mut joined = first.as_bytes().to_vec();
@@ -262,6 +267,11 @@ fn new_request_id() -> HeaderValue {
 mod tests {
     use super::*;
 
+    /// A body that goes on for ever.
+    fn pending() -> impl futures_util::Stream<Item = Result<http_body::Frame<bytes::Bytes>, std::io::Error>> {
+        futures_util::stream::pending()
+    }
+
     fn forward(request: http::request::Builder, trusted: &[&str]) -> HeaderMap {
         let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
         let mut forwarded = Forwarded::new("10.1.2.3".parse().unwrap(), &trusted);
@@ -360,7 +370,7 @@ mod tests {
     #[test]
     fn heads_change_their_version() {
         let address = "127.0.0.1:9".parse().unwrap();
-        let mut request = Request::builder()
+        let request = Request::builder()
             .uri("/a?b=1")
             .header("host", "web:80")
             .header("cookie", "a=1")
@@ -368,11 +378,17 @@ mod tests {
             .body(())
             .unwrap();
         let http2 = to_http2(request.clone(), address);
+        let mut unsized_body = request.clone().map(|()| http_body_util::StreamBody::new(pending()));
+        to_http1(&mut unsized_body);
+        assert_eq!(unsized_body.headers()["transfer-encoding"], "chunked", "also for a GET");
+        let mut request = request.map(|()| http_body_util::Empty::<bytes::Bytes>::new());
         assert_eq!(http2.uri().to_string(), "http://web:80/a?b=1");
         assert!(!http2.headers().contains_key("host"));
         to_http1(&mut request);
         assert_eq!(request.headers()["cookie"], "a=1; b=2; c=3");
         assert_eq!(request.headers().get_all("cookie").iter().count(), 1);
+        assert!(!request.headers().contains_key("transfer-encoding"), "there is no body");
+        let mut request = request.map(drop);
         request.headers_mut().insert("host", HeaderValue::from_static(""));
         assert_eq!(to_http2(request, address).uri().to_string(), "http://127.0.0.1:9/a?b=1");
         let all = Request::options("*").header("host", "web").body(()).unwrap();

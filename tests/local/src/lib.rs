@@ -22,9 +22,11 @@
 //! | [`scratch`] | folders that vanish with the test |
 //! | [`triton`] | a real Triton as an app, and its own clients |
 //! | [`report`] | what was skipped, and the figures, for the end of a run |
+//! | [`differential`] | the same request directly and through the activator |
 
 pub mod admin;
 pub mod app;
+pub mod differential;
 pub mod grpc;
 pub mod h2;
 pub mod h2raw;

@@ -54,6 +54,11 @@ pub fn echo_server() -> PathBuf {
     own("echo_server")
 }
 
+/// The scripted server of this package, for the differential test.
+pub fn mirror_server() -> PathBuf {
+    own("mirror_server")
+}
+
 fn own(program: &str) -> PathBuf {
     let path = build_folder().join(program);
     assert!(path.exists(), "{program} is missing; run the tests by `cargo test -p reveille-tests-local`");

@@ -5,6 +5,7 @@
 //! | [`harness`] | the slow server and the client do what the other tests take for granted |
 //! | [`harness_protocols`] | so do the echo servers and the clients of HTTP/2, gRPC, WebSocket and TCP |
 //! | [`crowd`] | a thousand requests at once cause one wake and are admitted in order |
+//! | [`differential`] | the same request directly and through Reveille comes to the same |
 //! | [`edge`] | no request is lost at the edge of falling asleep |
 //! | [`death`] | an app that is killed at any time wakes again |
 //! | [`streams`] | long bodies are never cut, and the app never sleeps under them |
@@ -35,6 +36,7 @@ mod by_hand;
 mod command_line;
 mod crowd;
 mod death;
+mod differential;
 mod drain;
 mod edge;
 mod gateway;
