@@ -26,7 +26,7 @@ build: ## Build target/release/reveille
 
 .PHONY: test
 test: ## Run every test that this machine can run, and say what was skipped
-	@$(need) cargo cc curl nginx 'promtool?'
+	@$(need) cargo cc curl nginx 'promtool?' 'triton?'
 	@scripts/test.sh
 
 .PHONY: test-unit
@@ -46,7 +46,7 @@ test-loom: ## The gate under every interleaving of the memory model
 
 .PHONY: test-local
 test-local: ## End-to-end tests of local mode: real nginx, real clients
-	@$(need) cargo cc curl nginx 'promtool?'
+	@$(need) cargo cc curl nginx 'promtool?' 'triton?'
 	@scripts/test.sh local
 
 ##@ Keep it clean

@@ -148,6 +148,72 @@ fetch_promtool() (
     cp usr/bin/promtool "$OLDPWD/$tools/promtool"
 )
 
+# Triton without its container: NVIDIA's wheel has the server and its Python backend, which needs no GPU. The models
+# and the clients get a Python of their own each; about 440 MB in all.
+readonly triton=target/tools/triton
+readonly triton_pins=tests/triton/requirements
+# What the pinned numpy has wheels for: with numpy 2 this Triton answers with empty tensors.
+readonly triton_python='import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
+
+need_triton() {
+    local pins
+    pins=$(cat "$triton_pins"-*.txt)
+    [ "$(cat "$triton/complete" 2>/dev/null)" != "$pins" ] || return 0
+    rm -rf "$triton"
+    mkdir -p "$triton"
+    say "installing Triton and its clients (half a minute, once) ..."
+    if ! install_triton 2>&1 | tee "$triton/output" >&2; then
+        # For the tests to say.
+        sed -n 's/^error: //p' "$triton/output" | tail -n 1 >"$triton/missing"
+        die "Triton could not be installed" "see above; what needs it cannot run"
+    fi
+    printf '%s\n' "$pins" >"$triton/complete"
+}
+
+install_triton() (
+    [ "$(uname -m)" = x86_64 ] || die "Triton's wheel is for x86_64, this machine is $(uname -m)" "there is no other on PyPI"
+    python=$(find_python) || exit 1
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    # On Debian both are packages of their own.
+    "$python" -c 'import ensurepip' 2>/dev/null || install_packages ensurepip "python$version-venv"
+    triton_libdir "$python" >/dev/null || install_packages "libpython$version.so" "libpython$version"
+    triton_libdir "$python" >"$triton/libdir" || die "$python comes without its shared library" "use one that was configured with --enable-shared"
+    make_venv server
+    make_venv client
+    # The backend takes the stub that lies beside it, whatever Python that is for.
+    bundle=$(echo "$triton"/server/lib/python3.*/site-packages/pytriton/tritonserver)
+    cp "$bundle/python_backend_stubs/$version/triton_python_backend_stub" "$bundle/backends/python/" \
+        || die "Triton's wheel has no stub for Python $version" "see $bundle/python_backend_stubs"
+)
+
+find_python() {
+    local name
+    has python3 || install_packages python3 python3 >&2
+    for name in python3 python3.12 python3.11 python3.10; do
+        if has "$name" && "$name" -c "$triton_python" 2>/dev/null; then
+            command -v "$name"
+            return
+        fi
+    done
+    die "Triton's models need Python 3.10, 3.11 or 3.12, this machine has $(python3 --version 2>&1)" \
+        "put one of them beside it: it is looked for as python3.12, python3.11 and python3.10"
+}
+
+# Where this Python's shared library is; the stub is linked against that.
+triton_libdir() {
+    "$1" -c 'import os, sys, sysconfig
+folder, name = (sysconfig.get_config_var(key) for key in ("LIBDIR", "INSTSONAME"))
+print(folder)
+sys.exit(not (name.startswith("libpython") and os.path.exists(os.path.join(folder, name))))'
+}
+
+make_venv() {
+    "$python" -m venv "$triton/$1" >&2 || die "no Python environment could be made for the $1" "see what this says: $python -m venv $triton/$1"
+    # The pins are complete: nothing has to be resolved.
+    "$triton/$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$triton_pins-$1.txt" >&2 \
+        || die "pip could not install $triton_pins-$1.txt" "is https://pypi.org in reach? PIP_INDEX_URL names a mirror"
+}
+
 need() {
     case $1 in
         cargo) need_cargo ;;
@@ -159,6 +225,7 @@ need() {
         rustfmt) need_component fmt rustfmt ;;
         cargo-deny) need_cargo_deny ;;
         promtool) need_promtool ;;
+        triton) need_triton ;;
         shellcheck) need_program shellcheck shellcheck ;;
         *) die "scripts/need.sh does not know $1" ;;
     esac
