@@ -16,6 +16,7 @@
 //! | [`ports`] | ports that no other test has |
 //! | [`wait`] | waiting for conditions, never for time |
 //! | [`scratch`] | folders that vanish with the test |
+//! | [`triton`] | a real Triton as an app, and its own clients |
 //! | [`report`] | what was skipped, and the figures, for the end of a run |
 
 pub mod admin;
@@ -27,10 +28,12 @@ pub mod product;
 pub mod report;
 pub mod reveille;
 pub mod scratch;
+pub mod triton;
 pub mod wait;
 
 pub use admin::Admin;
 pub use app::App;
 pub use http::{Answer, Conn, get};
 pub use reveille::Reveille;
+pub use triton::{Client, Triton};
 pub use wait::{pause, until};

@@ -17,6 +17,7 @@
 //! | [`bodies`] | large bodies, chunked ones, and `Expect: 100-continue` |
 //! | [`vanish`] | clients that disappear at any byte leave nothing behind |
 //! | [`probes`] | probes neither wake an app nor keep it awake |
+//! | [`triton`] | a real Triton and its own clients: what wakes it, what does not |
 //! | [`by_hand`] | sleep and wake as asked for |
 //! | [`admin_port`] | health, metrics, and whom the admin port refuses |
 //! | [`command_line`] | the commands and their exit codes |
@@ -43,4 +44,5 @@ mod refusals;
 mod reload;
 mod streams;
 mod support;
+mod triton;
 mod vanish;
