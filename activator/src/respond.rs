@@ -22,6 +22,8 @@ const ERROR_BASE: &str = "https://reveille.dev/errors/";
 pub(crate) enum Form {
     /// A status and a problem document.
     Http,
+    /// The same, with a member `error`, where Triton's clients look for what happened.
+    Triton,
     /// gRPC's own status.
     Grpc,
 }
@@ -29,7 +31,7 @@ pub(crate) enum Form {
 /// The response for an error.
 pub(crate) fn error(error: &Error, request_id: Option<&HeaderValue>, form: Form) -> Response<ResponseBody> {
     let mut response = match form {
-        Form::Http => problem(error, request_id),
+        Form::Http | Form::Triton => problem(error, request_id, form),
         Form::Grpc => trailers_only(error),
     };
     if let Some(id) = request_id {
@@ -44,7 +46,7 @@ pub(crate) fn closes(kind: Kind) -> bool {
     matches!(kind, Kind::BadRequest | Kind::MethodNotSupported | Kind::AppRemoved)
 }
 
-fn problem(error: &Error, request_id: Option<&HeaderValue>) -> Response<ResponseBody> {
+fn problem(error: &Error, request_id: Option<&HeaderValue>, form: Form) -> Response<ResponseBody> {
     let kind = error.kind();
     let mut body = serde_json::json!({
         "type": format!("{ERROR_BASE}{}", kind.slug()),
@@ -53,8 +55,7 @@ fn problem(error: &Error, request_id: Option<&HeaderValue>) -> Response<Response
         "detail": error.detail(),
         "retriable": kind.is_retriable(),
     });
-    if kind == Kind::NotAwake {
-        // Where Triton's clients look for what happened.
+    if form == Form::Triton {
         body["error"] = error.detail().into();
     }
     if let Some(app) = error.app() {

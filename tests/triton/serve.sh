@@ -15,7 +15,11 @@ export PATH=$server/bin:$PATH
 LD_LIBRARY_PATH=$bundle/nvidia_pytriton.libs:$(<"$tools/libdir")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export LD_LIBRARY_PATH
 
-# Two servers with one prefix would write to each other's shared memory.
+# Two servers with one prefix would write to each other's shared memory; a killed one leaves its own behind.
+for memory in /dev/shm/reveille-triton-*; do
+    pid=${memory#*-triton-}
+    [ -e "/proc/${pid%%-*}" ] || rm -f "$memory"
+done
 exec "$bundle/pytriton/tritonserver/bin/tritonserver" \
     --model-repository="$repository" \
     --backend-directory="$bundle/pytriton/tritonserver/backends" \
@@ -24,5 +28,5 @@ exec "$bundle/pytriton/tritonserver/bin/tritonserver" \
     --metrics-address=127.0.0.1 --metrics-port="$PORT_METRICS" \
     --allow-gpu-metrics=false \
     --backend-config=python,shm-default-byte-size=4194304 \
-    --backend-config=python,shm-region-prefix-name="triton-$$" \
+    --backend-config=python,shm-region-prefix-name="reveille-triton-$$-" \
     "$@"

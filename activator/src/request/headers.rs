@@ -124,9 +124,12 @@ pub(super) fn origin_form(uri: &Uri) -> Option<Uri> {
 /// Makes the head one of HTTP/1.1: a body whose length is not known is chunked, whatever the method (hyper would
 /// leave out that of a GET). Pieces into which HTTP/2 may cut a Cookie become one (RFC 9113, 8.2.3).
 pub(super) fn to_http1<B: Body>(request: &mut Request<B>) {
-    *request.version_mut() = Version::HTTP_11;
+    let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
     if !request.body().is_end_stream() && !request.headers().contains_key(CONTENT_LENGTH) {
         request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if version != Version::HTTP_2 {
+        return;
     }
     let mut cookies = request.headers().get_all(COOKIE).iter();
     if let (Some(first), Some(second)) = (cookies.next(), cookies.next()) {
@@ -384,6 +387,9 @@ mod tests {
         let mut request = request.map(|()| http_body_util::Empty::<bytes::Bytes>::new());
         assert_eq!(http2.uri().to_string(), "http://web:80/a?b=1");
         assert!(!http2.headers().contains_key("host"));
+        to_http1(&mut request);
+        assert_eq!(request.headers().get_all("cookie").iter().count(), 2, "as the client wrote them");
+        *request.version_mut() = Version::HTTP_2;
         to_http1(&mut request);
         assert_eq!(request.headers()["cookie"], "a=1; b=2; c=3");
         assert_eq!(request.headers().get_all("cookie").iter().count(), 1);

@@ -22,7 +22,13 @@ const SERVING: u8 = 1;
 const NOT_SERVING: u8 = 2;
 
 /// The answer: `ok` says whether the caller gets a good one.
-pub(super) fn answer(app: &App, ok: bool, shape: Shape, id: &HeaderValue) -> Response<ResponseBody> {
+pub(super) fn answer(
+    app: &App,
+    ok: bool,
+    shape: Shape,
+    form: Form,
+    id: &HeaderValue,
+) -> Response<ResponseBody> {
     let phase = app.phase();
     match shape {
         Shape::GrpcHealth => message(&[FIELD_1, if ok { SERVING } else { NOT_SERVING }], id),
@@ -42,7 +48,7 @@ pub(super) fn answer(app: &App, ok: bool, shape: Shape, id: &HeaderValue) -> Res
             response.headers_mut().insert(super::headers::X_REQUEST_ID, id.clone());
             response
         }
-        Shape::Http => respond::error(&not_awake(app, phase), Some(id), Form::Http),
+        Shape::Http => respond::error(&not_awake(app, phase), Some(id), form),
     }
 }
 

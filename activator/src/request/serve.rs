@@ -9,7 +9,7 @@ use http::{
 use reveille_core::{
     directory::UpstreamProtocol,
     gate::{Kind as Counted, Word},
-    policy::Policy,
+    policy::{Policy, Preset},
     probes::{self, Shape},
 };
 use tokio::time::timeout;
@@ -95,7 +95,7 @@ async fn serve_app(
     caller: Caller,
     app: Rc<WorkerApp>,
     port: Option<SocketAddr>,
-    form: Form,
+    mut form: Form,
     mut request: Request<Received>,
 ) -> Result<Response<ResponseBody>, Unanswered> {
     let connection = &caller.connection;
@@ -104,6 +104,9 @@ async fn serve_app(
         let view = app.view(app.app.gate.word());
         let policy = &view.entry.policy;
         let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+        if form == Form::Http && policy.preset == Preset::Triton {
+            form = Form::Triton;
+        }
         passage.prober = policy.probes.classify(request.uri().path(), agent);
         upgrade::wanted(&request, policy)
     };
@@ -151,8 +154,8 @@ fn protocol(form: Form, upgrade: bool, http2: bool) -> Protocol {
     match form {
         _ if upgrade => Protocol::Upgrade,
         Form::Grpc => Protocol::Grpc,
-        Form::Http if http2 => Protocol::Http2,
-        Form::Http => Protocol::Http1,
+        Form::Http | Form::Triton if http2 => Protocol::Http2,
+        Form::Http | Form::Triton => Protocol::Http1,
     }
 }
 
@@ -268,7 +271,7 @@ fn answer_probe(passage: &Passage<'_>, wish: &Wish, path: &str) -> Response<Resp
     let policy = passage.app.policy();
     let ok = passage.prober.is_some_and(|prober| policy.probes.answers_ok(prober));
     let shape = match (wish.form, probes::shape(path)) {
-        (Form::Http, _) => Shape::Http,
+        (Form::Http | Form::Triton, _) => Shape::Http,
         (Form::Grpc, Shape::Http) => Shape::Grpc,
         (Form::Grpc, shape) => shape,
     };
@@ -276,7 +279,7 @@ fn answer_probe(passage: &Passage<'_>, wish: &Wish, path: &str) -> Response<Resp
     if !ok && matches!(shape, Shape::Http | Shape::Grpc) {
         app.shared.metrics.rejected(&app.id, Kind::NotAwake);
     }
-    probe::answer(app, ok, shape, &wish.id)
+    probe::answer(app, ok, shape, wish.form, &wish.id)
 }
 
 /// Runs an attempt within the time-outs for a response's head.

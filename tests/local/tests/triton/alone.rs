@@ -62,7 +62,7 @@ fn clients_and_models_are_right_without_reveille() {
     assert_eq!(client.ask("grpc.stream", left).value()["indices"], json!([0, 1, 2]));
     let events: Answer =
         post(triton.http, "/v2/models/stream/generate_stream", r#"{"COUNT": 2, "GAP_MS": 10}"#);
-    assert_eq!(events.field("content-type"), Some("text/event-stream"), "{:?}", events.head);
+    assert_eq!(events.field("content-type"), Some("text/event-stream; charset=utf-8"), "{:?}", events.head);
     assert_eq!(events.text().matches("\"INDEX\":").count(), 2, "{}", events.text());
 }
 

@@ -57,7 +57,7 @@ fn http_generate_stream() {
     let reveille = behind(&triton);
     let path = "/v2/models/stream/generate_stream";
     let events = post(triton.http, path, r#"{"COUNT": 5, "GAP_MS": 20}"#);
-    assert_eq!(events.field("content-type"), Some("text/event-stream"), "{:?}", events.head);
+    assert_eq!(events.field("content-type"), Some("text/event-stream; charset=utf-8"), "{:?}", events.head);
     assert_eq!(events.text().matches("\"INDEX\":").count(), 5, "{}", events.text());
     assert_eq!(wakes(&reveille, "generate"), 1.0);
     reveille.stop();

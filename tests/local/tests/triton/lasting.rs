@@ -65,7 +65,11 @@ fn a_generate_stream_over_http_keeps_it_awake() {
     let body = json!({"COUNT": COUNT, "GAP_MS": GAP_MS}).to_string();
     conn.send_post("/v2/models/stream/generate_stream", &body);
     let head = conn.head().unwrap();
-    assert_eq!((head.status, head.field("content-type")), (200, Some("text/event-stream")), "{head:?}");
+    assert_eq!(
+        (head.status, head.field("content-type")),
+        (200, Some("text/event-stream; charset=utf-8")),
+        "{head:?}"
+    );
     let mut framing = head.framing("POST").unwrap();
     let mut text = String::new();
     while let Some(piece) = conn.piece(&mut framing).unwrap() {

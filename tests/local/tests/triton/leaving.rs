@@ -11,11 +11,11 @@ fn before_it_is_awake(test: &str, kind: &str, raised: &str) {
     if triton::is_missing(test) {
         return;
     }
-    let triton = Triton::new("impatient", &["slow"]).loading_for(2_500).set("idle: {ttl: 300ms}");
+    let triton = Triton::new("impatient", &["slow"]).loading_for(3_000).set("idle: {ttl: 300ms}");
     let client = triton.client();
     let reveille = behind(&triton);
     let port = if kind == "http" { triton.http } else { triton.grpc };
-    let arguments = json!({"port": port, "ms": 0, "timeout": 1.0});
+    let arguments = json!({"port": port, "ms": 0, "timeout": 1.5});
     let calls = [(); 3].map(|()| client.begin(&format!("{kind}.slow"), arguments.clone()));
     reveille.admin.await_held("impatient", 3, SOON);
     for call in calls {

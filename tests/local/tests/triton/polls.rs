@@ -73,9 +73,9 @@ fn over_grpc_they_do_not_wake_it_and_do_not_keep_it_awake() {
     polls("triton::polls::over_grpc_they_do_not_wake_it_and_do_not_keep_it_awake", "grpc");
 }
 
-#[test]
-fn while_it_loads_its_models_it_is_not_ready() {
-    let test = "triton::polls::while_it_loads_its_models_it_is_not_ready";
+/// Asks while Triton runs and loads its models, with its ports closed.
+#[track_caller]
+fn while_loading(test: &str, kind: &str) {
     if triton::is_missing(test) {
         return;
     }
@@ -84,9 +84,18 @@ fn while_it_loads_its_models_it_is_not_ready() {
     let reveille = behind(&triton);
     assert!(reveille.admin.wake("loading").status() < 300);
     until("Triton runs", SOON, || !Triton::running(&reveille).is_empty());
-    ask_all(&client, "http", triton.http);
-    ask_all(&client, "grpc", triton.grpc);
+    ask_all(&client, kind, if kind == "http" { triton.http } else { triton.grpc });
     assert_eq!(reveille.admin.phase("loading"), "Waking");
+}
+
+#[test]
+fn over_http_it_is_not_ready_while_it_loads_its_models() {
+    while_loading("triton::polls::over_http_it_is_not_ready_while_it_loads_its_models", "http");
+}
+
+#[test]
+fn over_grpc_it_is_not_ready_while_it_loads_its_models() {
+    while_loading("triton::polls::over_grpc_it_is_not_ready_while_it_loads_its_models", "grpc");
 }
 
 #[test]
