@@ -102,11 +102,11 @@ await_phase() { # PHASE
     [ "$(field phase)" = "$1" ] || fail "reveille status did not answer"
 }
 
-# GET / once, which must return nginx's page; sets asked (when), took (ms) and timing.
+# GET / once with these arguments more, which must return nginx's page; sets asked (when), took (ms) and timing.
 get() {
     local answer code
     asked=$(milliseconds)
-    answer=$(ask --dump-header "$folder/head" --output "$folder/body" --write-out '%{http_code} %{time_total}' "$url") \
+    answer=$(ask --dump-header "$folder/head" --output "$folder/body" --write-out '%{http_code} %{time_total}' "$@" "$url") \
         || fail "no answer from $url"
     code=${answer% *}
     took=$(awk -v s="${answer#* }" 'BEGIN { printf "%.1f", s * 1000 }')
@@ -183,6 +183,13 @@ warm_request() {
     line "200 OK" "${green}the next one takes $took ms${plain}, not held"
 }
 
+over_http2() {
+    curl --version | grep -qw HTTP2 || return 0
+    get --http2-prior-knowledge
+    grep -q '^HTTP/2 200' "$folder/head" || fail "the answer came over $(head -n 1 "$folder/head"), not over HTTP/2"
+    line "200 OK" "${green}the same port takes HTTP/2${plain}: curl --http2-prior-knowledge, $took ms"
+}
+
 falls_asleep() {
     local after
     line idle "nobody calls; idle.ttl is 2s"
@@ -251,6 +258,7 @@ start
 asleep_at_first
 first_request
 warm_request
+over_http2
 falls_asleep
 woken_by_many
 if [ -n "${KEEP-}" ] && [ "$KEEP" != 0 ]; then

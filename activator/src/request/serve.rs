@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, rc::Rc, time::Duration};
 
 use http::{
-    HeaderName, HeaderValue, Request, Response, StatusCode, Version,
+    HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{CONNECTION, USER_AGENT},
 };
 use reveille_core::{
@@ -86,6 +86,8 @@ struct Wish {
     form: Form,
     /// The protocol to change to.
     upgrade: Option<String>,
+    /// It asks for a tunnel, which any good answer would open.
+    is_connect: bool,
     /// It came over HTTP/2.
     http2: bool,
     id: HeaderValue,
@@ -110,11 +112,12 @@ async fn serve_app(
         passage.prober = policy.probes.classify(request.uri().path(), agent);
         upgrade::wanted(&request, policy)
     };
+    let is_connect = request.method() == Method::CONNECT;
     let kind = if passage.prober.is_some() { Counted::Probe } else { Counted::Work };
     let http2 = caller.is_http2();
     let protocol = protocol(form, upgrade.is_some(), http2);
     let (mut guard, word) = InFlight::enter(&app, connection, kind, protocol);
-    if upgrade.is_some() && http2 {
+    if is_connect && upgrade.is_some() {
         upgrade::from_connect(&mut request);
     }
     let own_address = || {
@@ -125,7 +128,7 @@ async fn serve_app(
         let forwarded = &mut connection.forwarded.borrow_mut();
         headers::to_upstream(&mut request, forwarded, upgrade.as_deref(), own_address)
     };
-    let wish = Wish { form, upgrade, http2, id };
+    let wish = Wish { form, upgrade, is_connect, http2, id };
     let id = &wish.id;
     if app.app.shared.config.access_log {
         guard.log(&request, id);
@@ -207,6 +210,9 @@ async fn pass(
     mut word: Word,
     request: Request<Received>,
 ) -> Result<Passed, Stop> {
+    if wish.is_connect && wish.upgrade.is_none() {
+        return Err(upgrade::not_allowed(&passage.app.app.id).into());
+    }
     let deadline = (wish.form == Form::Grpc).then(|| grpc::timeout(request.headers())).flatten();
     passage.client_limit = deadline;
     let head = head_cost(&request);
@@ -229,6 +235,9 @@ async fn pass(
         {
             let left = deadline.saturating_sub(guard.started().elapsed());
             request.headers_mut().insert(grpc::GRPC_TIMEOUT, grpc::timeout_value(left));
+        }
+        if wish.is_connect && upstream == UpstreamProtocol::H2c {
+            return Err(upgrade::not_over_http2(&passage.app.app.id).into());
         }
         let policy = passage.app.policy();
         let target = Target { app: passage.app, caller, address };
@@ -253,6 +262,9 @@ async fn pass(
             within_limits(passage.app, guard, &policy, attempt).await?
         };
         match outcome {
+            Outcome::Response(response, _) if wish.is_connect && response.status().is_success() => {
+                return Err(upgrade::not_agreed(&passage.app.app.id, response.status()).into());
+            }
             Outcome::Response(response, engaged) => {
                 let response = finish(passage, guard, &policy, response, engaged)?;
                 return Ok(Passed::Response(response));

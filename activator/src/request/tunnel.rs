@@ -18,7 +18,7 @@ use crate::{
     http2::{Duplex, RecvBody},
     metrics::Protocol,
     relay::Relay,
-    worker::{Chosen, ClientStream, Connection, Leaving, Serve, UpstreamStream, unless_closed_now},
+    worker::{Chosen, ClientStream, Connection, Leaving, Serve, UpstreamStream},
 };
 
 /// How long a client may be silent before it is taken for one that waits for the app to speak.
@@ -101,7 +101,7 @@ impl Tunnel {
             }
             polled
         });
-        let ended = unless_closed_now(&connection.state, passing).await;
+        let ended = connection.unless_closed_now(passing).await;
         if !matches!(ended, Some(Ok(()))) {
             relay.client_mut().abort();
             relay.app_mut().abort();
@@ -125,7 +125,7 @@ pub(crate) async fn serve(connection: Rc<Connection>, io: ClientStream) {
     // A client's end alone is passed on to the app.
     passage.leaving = Leaving::Reset;
     let opening = passage.open(&mut guard, word);
-    match unless_closed_now(&connection.state, opening).await {
+    match connection.unless_closed_now(opening).await {
         Some(Ok((stream, chosen))) => {
             let timeouts = app.policy().timeouts;
             Tunnel::new(stream, None, guard, chosen, timeouts).run(&connection, io).await;

@@ -9,9 +9,10 @@ use http::{
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE},
 };
 use http_body::Body;
-use reveille_core::policy::Policy;
+use reveille_core::{app::AppId, policy::Policy};
 
 use super::headers;
+use crate::error::{Error, Kind};
 
 /// The protocol that the client wants to change to, in the spelling of the policy, if it may.
 pub(super) fn wanted<B: Body>(request: &Request<B>, policy: &Policy) -> Option<String> {
@@ -39,6 +40,27 @@ pub(super) fn from_connect<B>(request: &mut Request<B>) {
     *request.method_mut() = Method::GET;
     request.extensions_mut().remove::<h2::ext::Protocol>();
     request.headers_mut().insert(SEC_WEBSOCKET_KEY, websocket_key());
+}
+
+/// CONNECT for a protocol that the app's policy does not name.
+pub(super) fn not_allowed(app: &AppId) -> Error {
+    let detail = format!("the protocol that CONNECT asks for is not among the `upgrades` of {app}");
+    Error::new(Kind::MethodNotSupported, detail).for_app(app)
+}
+
+/// CONNECT for an app that is spoken to over HTTP/2.
+pub(super) fn not_over_http2(app: &AppId) -> Error {
+    let detail = format!(
+        "{app} has `upstreamProtocol: h2c`, and WebSocket is passed on over HTTP/1.1 alone; set it to `auto`"
+    );
+    Error::new(Kind::MethodNotSupported, detail).for_app(app)
+}
+
+/// The app gave an ordinary answer, which would be taken for an open tunnel (RFC 9110, 9.3.6).
+pub(super) fn not_agreed(app: &AppId, status: StatusCode) -> Error {
+    let detail =
+        format!("{app} answered with {status} instead of changing to the protocol that it was asked to");
+    Error::new(Kind::UpstreamProtocol, detail).for_app(app)
 }
 
 /// Sixteen random bytes in Base64.

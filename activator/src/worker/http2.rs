@@ -51,6 +51,7 @@ struct Http2Connection {
     used: Cell<bool>,
     /// The tick at which it had no stream left.
     since: Cell<u32>,
+    /// It takes no new streams.
     closed: Rc<Cell<bool>>,
 }
 
@@ -181,8 +182,16 @@ impl Http2Lease {
         request: Request<()>,
         end: bool,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
-        let mut sender = self.connection.sender.clone().ready().await?;
-        sender.send_request(request, end)
+        let sent = match self.connection.sender.clone().ready().await {
+            Ok(mut sender) => sender.send_request(request, end),
+            Err(error) => Err(error),
+        };
+        sent.inspect_err(|_| self.retire())
+    }
+
+    /// The connection takes no new streams; those that it has go on.
+    pub(crate) fn retire(&self) {
+        self.connection.closed.set(true);
     }
 
     /// The stream has ended; the connection may be idle from tick `now` on.

@@ -22,7 +22,7 @@ use std::{
 };
 
 pub(crate) use app::{Chosen, WorkerApp};
-pub(crate) use connection::{ClientStream, Connection, Leaving, Serve, State, unless_closed_now};
+pub(crate) use connection::{ClientStream, Connection, Leaving, Serve, State};
 use hangup::Hangups;
 pub(crate) use http2::Http2Lease;
 pub(crate) use pool::{Lease, Pool, Pooled};

@@ -59,6 +59,10 @@ pub(super) async fn attempt(target: Target<'_>, chosen: Chosen, request: Request
                 }
             }
         };
+        if matches!(failure, Failure::NotProcessed) {
+            // Its GOAWAY holds for all streams to come.
+            lease.retire();
+        }
         repeats += 1;
         let again = match (&failure, returned) {
             _ if repeats > MAX_REPEATS => None,

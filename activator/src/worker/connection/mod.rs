@@ -138,6 +138,15 @@ impl Connection {
         }
     }
 
+    /// Runs the future to its end, or until the connection has to be closed at once; `None` then. On HTTP/2 the
+    /// connection's own task sees to that: every stream of it ends.
+    pub(crate) async fn unless_closed_now<F: Future>(&self, future: F) -> Option<F::Output> {
+        match self.socket {
+            Some(_) => unless_closed_now(&self.state, future).await,
+            None => Some(future.await),
+        }
+    }
+
     fn watch(&self, leaving: Leaving) -> Option<io::Result<Watch>> {
         // SAFETY: the request that asks is part of the connection's own task, which owns the socket.
         #[allow(unsafe_code, reason = "hyper owns the socket and lends nothing")]
@@ -223,6 +232,6 @@ async fn unless_closed<F: Future>(state: &State, strict: Verdict, future: F) -> 
 }
 
 /// Runs the future to its end, or until the connection has to be closed at once.
-pub(crate) async fn unless_closed_now<F: Future>(state: &State, future: F) -> Option<F::Output> {
+async fn unless_closed_now<F: Future>(state: &State, future: F) -> Option<F::Output> {
     unless_closed(state, Verdict::CloseNow, future).await
 }
