@@ -8,6 +8,8 @@
 mod body;
 mod duplex;
 mod send;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use body::RecvBody;
 pub(crate) use duplex::Duplex;

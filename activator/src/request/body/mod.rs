@@ -1,6 +1,7 @@
 //! Bodies: passed through piece by piece, unbuffered, and counted to their end.
 
 mod deadlines;
+mod kept;
 mod received;
 mod upload;
 

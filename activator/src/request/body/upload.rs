@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{ReceiveError, Received};
+use super::{ReceiveError, Received, kept::Kept};
 use crate::{
     http2::{RecvBody, STREAM_WINDOW},
     request::{Caller, Interim, expect::Permission, headers},
@@ -19,8 +19,6 @@ use crate::{
 
 /// What hyper may have read of the body of a held request.
 const READ_BY_HYPER: u64 = 8 << 10;
-/// The most that is kept of a body to be sent again.
-const KEEP: usize = 64 << 10;
 
 /// Whether a request's body broke off or is malformed: what follows is then the client's doing.
 #[derive(Clone, Default)]
@@ -48,16 +46,6 @@ pub(crate) struct RequestBody {
     fate: BodyFate,
 }
 
-/// What was taken of a body so far, to be sent again if the app did not process it.
-enum Kept {
-    /// Nobody wants it again.
-    No,
-    /// All of it, in pieces; the number of those that were given out once more.
-    All { frames: Vec<Bytes>, bytes: usize, again: usize },
-    /// It is more than is kept.
-    TooMuch,
-}
-
 impl RequestBody {
     pub(in crate::request) fn new(
         received: Received,
@@ -66,7 +54,7 @@ impl RequestBody {
     ) -> Self {
         let interim = permission.is_some().then(|| caller.interim.clone()).flatten();
         let state = caller.connection.state.clone();
-        Self { received, permission, interim, kept: Kept::No, state, fate: caller.fate.clone() }
+        Self { received, permission, interim, kept: Kept::default(), state, fate: caller.fate.clone() }
     }
 
     /// A body that is empty, for a repeated request that has none.
@@ -107,32 +95,19 @@ impl RequestBody {
         }
     }
 
-    /// From now on keeps what is taken, as far as [`KEEP`] allows.
+    /// From now on keeps what is taken, to be sent again if the app does not process it.
     pub(crate) fn keep(&mut self) {
-        if matches!(self.kept, Kept::No) {
-            self.kept = Kept::All { frames: Vec::new(), bytes: 0, again: 0 };
-        }
+        self.kept.begin();
     }
 
     /// Keeps nothing any more: the app has the request.
     pub(crate) fn forget(&mut self) {
-        if let Kept::All { frames, again, .. } = &self.kept
-            && *again < frames.len()
-        {
-            return;
-        }
-        self.kept = Kept::No;
+        self.kept.forget();
     }
 
     /// Begins anew with the first piece. False if it is not all there any more.
     pub(crate) fn rewind(&mut self) -> bool {
-        match &mut self.kept {
-            Kept::All { again, .. } => {
-                *again = 0;
-                true
-            }
-            Kept::No | Kept::TooMuch => false,
-        }
+        self.kept.rewind()
     }
 
     /// The client's side of a tunnel over HTTP/2.
@@ -141,32 +116,6 @@ impl RequestBody {
             Received::Http2(body) => Some(body),
             Received::Empty | Received::Http1(_) => None,
         }
-    }
-
-    /// Keeps a piece that was given out.
-    fn note(&mut self, frame: &Frame<Bytes>) {
-        let Kept::All { frames, bytes, again } = &mut self.kept else { return };
-        match frame.data_ref() {
-            Some(data) if *bytes + data.len() <= KEEP => {
-                *bytes += data.len();
-                frames.push(data.clone());
-                *again = frames.len();
-            }
-            // Trailers end it; whoever sends it again would have to know them, too.
-            Some(_) | None => self.kept = Kept::TooMuch,
-        }
-    }
-
-    /// A piece that is given out once more.
-    fn next_again(&mut self) -> Option<Bytes> {
-        let Kept::All { frames, again, .. } = &mut self.kept else { return None };
-        let frame = frames.get(*again)?.clone();
-        *again += 1;
-        Some(frame)
-    }
-
-    fn has_again(&self) -> bool {
-        matches!(&self.kept, Kept::All { frames, again, .. } if *again < frames.len())
     }
 }
 
@@ -179,7 +128,7 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
         let this = self.get_mut();
-        if let Some(data) = this.next_again() {
+        if let Some(data) = this.kept.next_again() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         if let Received::Empty = this.received {
@@ -198,7 +147,7 @@ impl Body for RequestBody {
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::clean_trailers(trailers);
                 }
-                this.note(frame);
+                this.kept.note(frame);
             }
             Poll::Ready(None) => this.state.on_body_end(),
             Poll::Ready(Some(Err(_))) => this.fate.set(true),
@@ -208,10 +157,10 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.has_again() && self.received.is_end_stream()
+        !self.kept.has_again() && self.received.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.has_again() { SizeHint::default() } else { self.received.size_hint() }
+        if self.kept.has_again() { SizeHint::default() } else { self.received.size_hint() }
     }
 }
