@@ -14,7 +14,9 @@
 //! | [`reload`] | a changed file applies without disturbing what did not change |
 //! | [`bad_input`] | malformed requests never reach an app |
 //! | [`gateway`] | hosts choose the app, on a port that apps share |
+//! | [`grpc`] | gRPC: every kind of call, deadlines, cancellation, errors, health |
 //! | [`http1`] | HTTP/1.1 as it is written, warm and held |
+//! | [`http2`] | HTTP/2: floods, limits, retries, streams that do not disturb each other |
 //! | [`headers`] | which fields are added, kept and removed |
 //! | [`bodies`] | large bodies, chunked ones, and `Expect: 100-continue` |
 //! | [`vanish`] | clients that disappear at any byte leave nothing behind |
@@ -40,10 +42,12 @@ mod differential;
 mod drain;
 mod edge;
 mod gateway;
+mod grpc;
 mod harness;
 mod harness_protocols;
 mod headers;
 mod http1;
+mod http2;
 mod probes;
 mod protocols;
 mod refusals;

@@ -7,6 +7,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use h2::{Reason, client::ResponseFuture};
@@ -27,6 +28,12 @@ use crate::{
     worker::{Chosen, Http2Lease, WorkerApp},
 };
 
+/// How often one request is sent again that the app says it did not process: a crowd on connections that each
+/// end after a few requests may need many; together with the pauses, it is given up after about a second.
+const MAX_UNPROCESSED: u32 = 24;
+/// As many go without a pause.
+const UNPAUSED: u32 = 8;
+
 type Sender = BodySender<RequestBody>;
 
 pub(super) async fn attempt(target: Target<'_>, chosen: Chosen, request: Request<RequestBody>) -> Outcome {
@@ -36,7 +43,7 @@ pub(super) async fn attempt(target: Target<'_>, chosen: Chosen, request: Request
         let (parts, body) = request.into_parts();
         (Request::from_parts(parts, ()), body)
     };
-    let mut repeats = 0;
+    let (mut repeats, mut unprocessed) = (0, 0);
     loop {
         let Some(lease) = within_limit(app, app.http2.lease(generation, address)).await else {
             return Outcome::Unreachable(head.map(|()| body), chosen);
@@ -63,9 +70,17 @@ pub(super) async fn attempt(target: Target<'_>, chosen: Chosen, request: Request
             // Its GOAWAY holds for all streams to come.
             lease.retire();
         }
-        repeats += 1;
+        if matches!(failure, Failure::NotProcessed | Failure::Refused) {
+            unprocessed += 1;
+            if unprocessed > UNPAUSED {
+                let pause = Duration::from_millis(1 << (unprocessed - UNPAUSED).min(6));
+                tokio::time::sleep(pause).await;
+            }
+        } else {
+            repeats += 1;
+        }
         let again = match (&failure, returned) {
-            _ if repeats > MAX_REPEATS => None,
+            _ if repeats > MAX_REPEATS || unprocessed > MAX_UNPROCESSED => None,
             (Failure::NotProcessed | Failure::Refused, Some(mut body)) => body.rewind().then_some(body),
             (Failure::Broken, _) if replayable => Some(RequestBody::none(caller)),
             _ => None,

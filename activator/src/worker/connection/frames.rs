@@ -7,6 +7,10 @@
 
 /// Bytes of a frame's header (RFC 9113, 4.1).
 const HEADER: usize = 9;
+const HEADERS: u8 = 0x1;
+const CONTINUATION: u8 = 0x9;
+/// The head ends with this frame.
+const END_HEADERS: u8 = 0x4;
 /// The client's preface, before the first frame (RFC 9113, 3.4).
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -56,7 +60,7 @@ impl Flood {
         const ACK: u8 = 0x1;
         match kind {
             // DATA, HEADERS, PUSH_PROMISE (refused by h2), GOAWAY, WINDOW_UPDATE, CONTINUATION.
-            0x0 | 0x1 | 0x5 | 0x7 | 0x8 | 0x9 => None,
+            0x0 | HEADERS | 0x5 | 0x7 | 0x8 | CONTINUATION => None,
             0x3 => Some(Self::Reset),
             0x4 => (flags & ACK == 0).then_some(Self::Settings),
             0x6 => (flags & ACK == 0).then_some(Self::Ping),
@@ -76,12 +80,33 @@ pub(super) struct Meter {
     left: [u32; Flood::ALL.len()],
     /// When the allowances were last refilled.
     tick: u32,
+    /// The first frame has begun.
+    begun: bool,
+    /// The last frame is part of a head.
+    in_head: bool,
+    /// The head goes on with the next frame.
+    goes_on: bool,
 }
 
 impl Meter {
     pub(super) fn new(tick: u32) -> Self {
         let left = Flood::ALL.map(|flood| flood.allowance().burst);
-        Self { header: [0; HEADER], have: 0, skip: PREFACE.len(), left, tick }
+        Self {
+            header: [0; HEADER],
+            have: 0,
+            skip: PREFACE.len(),
+            left,
+            tick,
+            begun: false,
+            in_head: false,
+            goes_on: false,
+        }
+    }
+
+    /// Whether something has begun that a client has no reason to be slow with: its first frame, a frame's
+    /// header, a head.
+    pub(super) fn is_unfinished(&self) -> bool {
+        !self.begun || self.have > 0 || self.goes_on || self.in_head && self.skip > 0
     }
 
     /// Looks at the next bytes of the client. Says what it sends too much of.
@@ -105,6 +130,11 @@ impl Meter {
             self.have = 0;
             let [l2, l1, l0, kind, flags, ..] = self.header;
             self.skip = usize::from(l2) << 16 | usize::from(l1) << 8 | usize::from(l0);
+            self.begun = true;
+            self.in_head = matches!(kind, HEADERS | CONTINUATION);
+            if self.in_head {
+                self.goes_on = flags & END_HEADERS == 0;
+            }
             if let Some(flood) = Flood::of(kind, flags) {
                 let left = &mut self.left[flood as usize];
                 if *left == 0 {
@@ -174,6 +204,28 @@ mod tests {
                 assert_eq!(meter.read(&frame(kind, flags, 8), 0), None);
             }
         }
+    }
+
+    #[test]
+    fn what_has_begun_is_unfinished_until_it_is_whole() {
+        let mut meter = Meter::new(0);
+        meter.read(PREFACE, 0);
+        assert!(meter.is_unfinished(), "the first frame is still to come");
+        let mut meter = self::meter();
+        meter.read(&frame(0x4, 0, 6), 0);
+        assert!(!meter.is_unfinished());
+        meter.read(&frame(0x0, 0, 100)[..50], 0);
+        assert!(!meter.is_unfinished(), "a body may be slow");
+        meter.read(&[0; 59], 0);
+        let head = frame(0x1, 0, 100);
+        meter.read(&head[..4], 0);
+        assert!(meter.is_unfinished(), "part of a frame's header");
+        meter.read(&head[4..], 0);
+        assert!(meter.is_unfinished(), "a head that goes on");
+        meter.read(&frame(0x9, END_HEADERS, 20)[..15], 0);
+        assert!(meter.is_unfinished());
+        meter.read(&[0; 14], 0);
+        assert!(!meter.is_unfinished());
     }
 
     proptest! {

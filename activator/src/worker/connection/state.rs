@@ -78,6 +78,8 @@ pub(crate) struct State {
     /// Limits of the response that is on its way.
     limits: Cell<Option<ResponseLimits>>,
     life: Cell<Life>,
+    /// Since when an HTTP/2 client has left a head, or a frame's header, unfinished.
+    unfinished: Cell<Option<u32>>,
     /// An HTTP/2 client sends too much that asks for work and is none.
     flood: Cell<Option<Flood>>,
     verdict: Cell<Verdict>,
@@ -92,6 +94,7 @@ impl State {
             read_ahead: Cell::new(false),
             limits: Cell::new(None),
             life: Cell::new(Life::NotAsked),
+            unfinished: Cell::new(None),
             flood: Cell::new(None),
             verdict: Cell::new(Verdict::GoOn),
             task: RefCell::new(None),
@@ -115,6 +118,12 @@ impl State {
     pub(super) fn on_http2(&self, tick: u32) {
         self.waits.set(Waits::NextRequest(tick));
         self.life.set(Life::Heard(tick));
+    }
+
+    /// Frames came; the last of them may be unfinished.
+    pub(super) fn on_frames(&self, tick: u32, unfinished: bool) {
+        let since = unfinished.then(|| self.unfinished.get().unwrap_or(tick));
+        self.unfinished.set(since);
     }
 
     fn is_http2(&self) -> bool {
@@ -175,6 +184,9 @@ impl State {
             }
             Life::Asked(at) if now.wrapping_sub(at) > ticks(PONG_WITHIN) => self.close_now(),
             Life::NotAsked | Life::Heard(_) | Life::Asked(_) => {}
+        }
+        if self.unfinished.get().is_some_and(|since| now.wrapping_sub(since) > ticks(limits.head)) {
+            self.close_now();
         }
         let (since, limit) = match self.waits.get() {
             Waits::Busy => {
@@ -304,6 +316,32 @@ mod tests {
         state.limit_response(0, None, Some(Duration::from_secs(5)));
         state.on_progress(10);
         assert!(!is_closed(&state, 10) && is_closed(&state, 11), "total does not");
+    }
+
+    #[test]
+    fn an_http2_client_is_asked_for_a_sign_of_life_and_may_not_leave_a_head_unfinished() {
+        let state = State::new(0);
+        state.on_bytes(0);
+        state.on_http2(0);
+        state.on_request();
+        assert!(!is_closed(&state, 59) && !state.wants_ping());
+        assert!(!is_closed(&state, 60) && state.wants_ping(), "after 30 s of silence");
+        state.on_bytes(70);
+        assert!(!is_closed(&state, 130) && state.wants_ping(), "an answer counts from when it came");
+        assert!(!is_closed(&state, 170) && is_closed(&state, 171), "20 s without an answer");
+
+        let state = State::new(0);
+        state.on_bytes(0);
+        state.on_http2(0);
+        state.on_frames(0, true);
+        state.on_bytes(15);
+        state.on_frames(15, true);
+        assert!(!is_closed(&state, 20) && is_closed(&state, 21), "10 s from its beginning");
+        let state = State::new(0);
+        state.on_http2(0);
+        state.on_frames(0, true);
+        state.on_frames(1, false);
+        assert!(!is_closed(&state, 50), "it was finished");
     }
 
     #[test]

@@ -90,10 +90,11 @@ impl ClientStream {
     fn note(&mut self, bytes: &[u8]) {
         let tick = self.worker.tick.get();
         self.state.on_bytes(tick);
-        if let Some(meter) = &mut self.meter
-            && let Some(flood) = meter.read(bytes, tick)
-        {
-            self.state.on_flood(flood);
+        if let Some(meter) = &mut self.meter {
+            if let Some(flood) = meter.read(bytes, tick) {
+                self.state.on_flood(flood);
+            }
+            self.state.on_frames(tick, meter.is_unfinished());
         }
     }
 }
