@@ -64,6 +64,16 @@ where
         if there.is_ready() && back.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
+    /// Whether the app has ended its side and the client was told.
+    pub(crate) fn app_has_ended(&self) -> bool {
+        self.to_client.stage == Stage::Ended
+    }
+
+    /// Whether the client has ended its side and the app was told.
+    pub(crate) fn client_has_ended(&self) -> bool {
+        self.to_app.stage == Stage::Ended
+    }
+
     pub(crate) fn client_mut(&mut self) -> &mut C {
         &mut self.client
     }

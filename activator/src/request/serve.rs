@@ -22,7 +22,7 @@ use super::{
     hold::{Admitted, HELD_BASE, Held, Passage, Waiting},
     in_flight::InFlight,
     probe,
-    tunnel::Tunnel,
+    tunnel::{HalfClosed, Tunnel},
     upgrade,
 };
 use crate::{
@@ -137,7 +137,8 @@ async fn serve_app(
         Ok(Passed::Response(response)) => (response, None),
         Ok(Passed::Tunnel(response, stream, chosen, received)) => {
             guard.opened();
-            let tunnel = Tunnel::new(stream, received, guard, chosen, app.policy().timeouts);
+            let tunnel =
+                Tunnel::new(stream, HalfClosed::UPGRADE, received, guard, chosen, app.policy().timeouts);
             return Ok(response.map(|()| ResponseBody::tunnel(tunnel)));
         }
         Err(Stop::Gone) => return Err(Unanswered::ClientGone),

@@ -4,13 +4,17 @@
 //! A client of raw TCP that speaks first wakes the app with its first byte. One that waits for the app to
 //! speak first (MySQL, SMTP) sends nothing: it is taken for a client if it is still there after
 //! [`SILENCE`]; a port scan or a TCP probe is not.
+//!
+//! The end of one side is passed on, and the other may go on: a client that has sent all waits for the answer,
+//! however long that takes. But an app that has ended may be gone altogether, which looks the same from here;
+//! what its client does not use within [`HalfClosed`]'s time is closed, or it would count as work for ever.
 
-use std::{future::poll_fn, io, rc::Rc, task::Poll, time::Duration};
+use std::{future::poll_fn, io, pin::pin, rc::Rc, task::Poll, time::Duration};
 
 use reveille_core::{gate::Kind as Counted, policy::Timeouts};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::Instant,
+    time::{Instant, Sleep},
 };
 
 use super::{Stop, body::Deadlines, hold::Passage, in_flight::InFlight};
@@ -24,9 +28,27 @@ use crate::{
 /// How long a client may be silent before it is taken for one that waits for the app to speak.
 const SILENCE: Duration = Duration::from_millis(250);
 
+/// How long one side may be silent once the other has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HalfClosed {
+    /// The client, after the app.
+    client: Duration,
+    /// The app, after the client. Without limit if `None`.
+    app: Option<Duration>,
+}
+
+impl HalfClosed {
+    /// Raw TCP: many protocols use it, one way at least.
+    pub(super) const TCP: Self = Self { client: Duration::from_secs(5), app: None };
+    /// Where a protocol has an end of its own, as WebSocket's close, none goes on after its peer.
+    pub(super) const UPGRADE: Self =
+        Self { client: Duration::from_secs(1), app: Some(Duration::from_secs(5)) };
+}
+
 /// A tunnel to an app that is open and not yet running.
 pub(crate) struct Tunnel {
     app: UpstreamStream,
+    half_closed: HalfClosed,
     /// The client's side, where it is part of a request over HTTP/2.
     received: Option<RecvBody>,
     guard: InFlight,
@@ -62,12 +84,13 @@ impl Abort for Duplex {
 impl Tunnel {
     pub(super) fn new(
         app: UpstreamStream,
+        half_closed: HalfClosed,
         received: Option<RecvBody>,
         guard: InFlight,
         chosen: Chosen,
         timeouts: Timeouts,
     ) -> Self {
-        Self { app, received, guard, chosen, timeouts }
+        Self { app, half_closed, received, guard, chosen, timeouts }
     }
 
     /// The client's side of a tunnel over HTTP/2.
@@ -80,14 +103,30 @@ impl Tunnel {
     where
         C: AsyncRead + AsyncWrite + Abort + Unpin,
     {
-        let Self { app, guard, chosen, timeouts, received: _ } = self;
+        let Self { app, half_closed, guard, chosen, timeouts, received: _ } = self;
         let (to_app, to_client) = guard.tunnel_bytes();
         let mut relay = Relay::new(client, app, to_app, to_client);
         let total = timeouts.total.map(|limit| Instant::from_std(guard.started() + guard.held_for() + limit));
         let mut deadlines = Deadlines::new(timeouts.stream_idle, total);
+        let mut last = pin!(None::<Sleep>);
         let passing = poll_fn(|cx| {
             let mut progress = false;
             let polled = relay.poll(cx, &connection.worker.scratch, &mut progress);
+            let limit = match (relay.app_has_ended(), relay.client_has_ended()) {
+                (true, false) => Some(half_closed.client),
+                (false, true) => half_closed.app,
+                (true, true) | (false, false) => None,
+            };
+            if polled.is_pending()
+                && let Some(limit) = limit
+            {
+                if progress || last.is_none() {
+                    last.set(Some(tokio::time::sleep(limit)));
+                }
+                if last.as_mut().as_pin_mut().is_some_and(|last| last.poll(cx).is_ready()) {
+                    return Poll::Ready(Ok(()));
+                }
+            }
             if polled.is_pending()
                 && let Some(deadlines) = &mut deadlines
             {
@@ -128,7 +167,7 @@ pub(crate) async fn serve(connection: Rc<Connection>, io: ClientStream) {
     match connection.unless_closed_now(opening).await {
         Some(Ok((stream, chosen))) => {
             let timeouts = app.policy().timeouts;
-            Tunnel::new(stream, None, guard, chosen, timeouts).run(&connection, io).await;
+            Tunnel::new(stream, HalfClosed::TCP, None, guard, chosen, timeouts).run(&connection, io).await;
         }
         Some(Err(Stop::Error(error))) => {
             tracing::debug!(app = %app.app.id, %error, "not forwarded");

@@ -19,6 +19,8 @@
 //! | [`http2`] | HTTP/2: floods, limits, retries, streams that do not disturb each other |
 //! | [`headers`] | which fields are added, kept and removed |
 //! | [`bodies`] | large bodies, chunked ones, and `Expect: 100-continue` |
+//! | [`websocket`], [`tcp`] | tunnels: held, warm, half-closed, quiet, killed, drained |
+//! | [`detection`] | HTTP/1, HTTP/2, TLS and other bytes on one port |
 //! | [`vanish`] | clients that disappear at any byte leave nothing behind |
 //! | [`protocols`] | every protocol, held and warm |
 //! | [`probes`] | probes neither wake an app nor keep it awake |
@@ -38,6 +40,7 @@ mod by_hand;
 mod command_line;
 mod crowd;
 mod death;
+mod detection;
 mod differential;
 mod drain;
 mod edge;
@@ -54,5 +57,7 @@ mod refusals;
 mod reload;
 mod streams;
 mod support;
+mod tcp;
 mod triton;
 mod vanish;
+mod websocket;
