@@ -43,10 +43,14 @@ pub(super) fn detect(bytes: &[u8]) -> Option<Detected> {
     if matches!(first, b'\r' | b'\n') {
         return Some(Detected::Http1);
     }
-    for byte in bytes.iter().take(MAX_WORD) {
+    for (length, byte) in bytes.iter().take(MAX_WORD).enumerate() {
         match byte {
             b' ' | b'\t' => return Some(Detected::Http1),
             byte if byte.is_ascii_graphic() => {}
+            // A line of a method alone is half a request, and the rest may follow.
+            b'\r' | b'\n' if bytes[..length].iter().all(u8::is_ascii_alphabetic) => {
+                return Some(Detected::Http1);
+            }
             // A first line of one word, or no text at all.
             _ => return Some(Detected::Other),
         }
@@ -81,6 +85,7 @@ mod tests {
             (b" GET / HTTP/1.1", Some(Detected::Http1)),
             (b"G(E)T / HTTP/1.1", Some(Detected::Http1)),
             (b"GET\t/ HTTP/1.1", Some(Detected::Http1)),
+            (b"GET\r\n", Some(Detected::Http1)),
             (b"*1\r\n$4\r\nPING\r\n", Some(Detected::Other)),
             (b"", None),
         ] {

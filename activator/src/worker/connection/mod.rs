@@ -219,14 +219,15 @@ async fn refuse(mut io: ClientStream, peer: SocketAddr, answer: &[u8], what: &st
 async fn unless_closed<F: Future>(state: &State, strict: Verdict, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| {
+        // First: what has come already is not thrown away.
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
         if state.verdict() >= strict {
             return Poll::Ready(None);
         }
-        let polled = future.as_mut().poll(cx);
-        if polled.is_pending() {
-            state.register(cx.waker());
-        }
-        polled.map(Some)
+        state.register(cx.waker());
+        Poll::Pending
     })
     .await
 }
