@@ -74,7 +74,7 @@ fn a_refusal_is_an_ordinary_answer_and_other_upgrades_are_ordinary_requests() {
     for upgrade in ["h2c", "websocket", "spdy/3.1"] {
         let mut conn = Conn::open(plain.listen);
         for _ in 0..2 {
-            conn.send(&format!(
+            conn.send(format!(
                 "GET /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
             ));
             let answer = conn.answer();
