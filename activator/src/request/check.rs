@@ -47,6 +47,11 @@ fn check_target<B>(request: &Request<B>) -> Result<(), &'static str> {
 }
 
 fn check_host<B>(request: &Request<B>) -> Result<(), &'static str> {
+    if request.uri().authority().is_some_and(|authority| !is_valid_host(authority.as_str().as_bytes())) {
+        return Err(
+            "the request's authority is not a host with an optional port (RFC 9110, 4.2.4; RFC 9113, 8.3.1)",
+        );
+    }
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => host,
@@ -151,6 +156,9 @@ mod tests {
         assert!(!verdict("/", &[("host", "a"), ("host", "a")]), "two");
         assert!(verdict("http://a/x", &[("host", "A")]));
         assert!(!verdict("http://a/x", &[("host", "b")]), "differs from the target");
+        for (target, version) in [("http://u:p@a/x", Version::HTTP_11), ("http://u@a/x", Version::HTTP_2)] {
+            assert!(check(&request(target, &[], version)).is_err(), "user information: {target} {version:?}");
+        }
         assert!(check(&request("/", &[], Version::HTTP_10)).is_ok(), "HTTP/1.0 needs none");
     }
 
