@@ -83,6 +83,26 @@ impl App {
         Self::slow(name).env("SLOW_START_MS", &millis.to_string())
     }
 
+    /// Makes its server wait for [`let_start`](Self::let_start) before it listens, so that a test decides for how long
+    /// requests are held.
+    #[must_use]
+    pub fn starting_when_let(self) -> Self {
+        let told = self.start_file().display().to_string();
+        self.env("SLOW_START_IF", &told)
+    }
+
+    /// Lets its server listen, now and whenever it starts again.
+    ///
+    /// # Panics
+    /// If its folder is gone.
+    pub fn let_start(&self) {
+        fs::write(self.start_file(), "").expect("the app's folder is there");
+    }
+
+    fn start_file(&self) -> PathBuf {
+        self.folder().join("start")
+    }
+
     /// Any program.
     pub fn new(name: &str, command: Vec<String>) -> Self {
         Self {

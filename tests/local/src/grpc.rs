@@ -12,7 +12,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::{body::Incoming, client::conn::http2::SendRequest};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    client::conn::http2::SendRequest,
+};
+use tokio::sync::oneshot;
 pub use tonic::Code;
 use tonic::{body::Body, codegen::Service, metadata::MetadataMap};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -193,7 +197,7 @@ impl Client {
     /// # Errors
     /// The status, if it is not OK.
     pub fn health(&self, service: &str) -> Result<i32, Code> {
-        let mut client = HealthClient::new(Over(self.0.clone()));
+        let mut client = HealthClient::new(Over { client: self.0.clone(), cancel: None });
         let request = HealthCheckRequest { service: service.to_owned() };
         let answer = wait("a health check", client.check(request));
         answer.map(|answer| answer.into_inner().status).map_err(|status| status.code())
@@ -201,8 +205,40 @@ impl Client {
 }
 
 /// The connection as what tonic sends requests to.
-#[derive(Clone)]
-struct Over(h2::Client);
+struct Over {
+    client: h2::Client,
+    cancel: Option<oneshot::Receiver<()>>,
+}
+
+/// The messages of a call until it is cancelled: then its stream is reset. Without this, hyper would end the request
+/// as if all had been said, and the reset would race with the answer to that.
+struct Cancelled {
+    messages: Body,
+    cancel: oneshot::Receiver<()>,
+}
+
+impl hyper::body::Body for Cancelled {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Poll::Ready(Ok(())) = Pin::new(&mut self.cancel).poll(cx) {
+            return Poll::Ready(Some(Err(::h2::Error::from(::h2::Reason::CANCEL).into())));
+        }
+        Pin::new(&mut self.messages).poll_frame(cx).map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.messages.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.messages.size_hint()
+    }
+}
 
 impl Service<http::Request<Body>> for Over {
     type Response = http::Response<Incoming>;
@@ -210,15 +246,18 @@ impl Service<http::Request<Body>> for Over {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.send.poll_ready(cx)
+        self.client.send.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         if request.uri().authority().is_none() {
             let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-            let uri = format!("http://127.0.0.1:{}{path}", self.0.port);
+            let uri = format!("http://127.0.0.1:{}{path}", self.client.port);
             *request.uri_mut() = uri.parse().expect("a path after an address is valid");
         }
-        Box::pin(SendRequest::send_request(&mut self.0.send, request))
+        if let Some(cancel) = self.cancel.take() {
+            request = request.map(|messages| Body::new(Cancelled { messages, cancel }));
+        }
+        Box::pin(SendRequest::send_request(&mut self.client.send, request))
     }
 }

@@ -6,6 +6,7 @@
 //! | `SLOW_PORT`, else `PORT` | where it listens, on 127.0.0.1 |
 //! | `SLOW_LOG` | the file that it appends its log to: `MICROSECONDS PID KIND DETAIL` |
 //! | `SLOW_START_MS` | how long it waits before it listens |
+//! | `SLOW_START_IF` | it waits until this file exists before it listens |
 //! | `SLOW_EXIT` | ends with this code instead of listening, after a line of output |
 //! | `SLOW_EXIT_IF` | does so only while this file exists |
 //! | `SLOW_STOP_MS` | how long it lives on after SIGTERM, serving |
@@ -13,7 +14,7 @@
 mod log;
 mod seen;
 
-use std::{env, io, net::TcpListener, process::exit, thread, time::Duration};
+use std::{env, io, net::TcpListener, path::PathBuf, process::exit, thread, time::Duration};
 
 use nix::sys::signal::{SigSet, Signal};
 
@@ -38,6 +39,11 @@ pub fn start() -> io::Result<(Log, TcpListener)> {
     log.write("start", "");
     stop_slowly(log.clone())?;
     pause(Duration::from_millis(number("SLOW_START_MS").unwrap_or(0)));
+    if let Some(told) = env::var_os("SLOW_START_IF").map(PathBuf::from) {
+        while !told.exists() {
+            pause(Duration::from_millis(5));
+        }
+    }
     fail_if_told();
     let port = number("SLOW_PORT").or_else(|| number("PORT")).and_then(|port| u16::try_from(port).ok());
     let port = port.ok_or_else(|| io::Error::other("SLOW_PORT or PORT must name a port"))?;

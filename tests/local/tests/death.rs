@@ -86,7 +86,7 @@ fn killed_while_it_is_idle_the_next_request_on_a_kept_connection_is_served() {
 
 #[test]
 fn killed_while_it_starts_it_says_so_at_once_and_serves_the_next_attempt() {
-    let app = App::starting_in("starting", 1_500);
+    let app = App::slow("starting").starting_when_let();
     let reveille = start(&[&app]);
     let mut held: Vec<Conn> = (0..5).map(|_| Conn::open(app.listen)).collect();
     for conn in &mut held {
@@ -94,6 +94,7 @@ fn killed_while_it_starts_it_says_so_at_once_and_serves_the_next_attempt() {
     }
     reveille.admin.await_held("starting", 5, SOON);
     app.await_start(1, SOON).signal(Signal::SIGKILL);
+    app.let_start();
     for conn in &mut held {
         let answer = conn.answer();
         if answer.status() != 200 {

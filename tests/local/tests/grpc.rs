@@ -149,13 +149,14 @@ fn errors_are_told_in_grpcs_own_way() {
 
 #[test]
 fn cancellation_is_passed_on_in_both_directions() {
-    let app = App::grpc("cancel").env("SLOW_START_MS", "500");
+    let app = App::grpc("cancel").starting_when_let();
     let reveille = start(&[&app]);
     let client = grpc::Client::open(app.listen);
     let held = client.start(&Call::unary("never sent"));
     reveille.admin.await_held("cancel", 1, SOON);
     held.cancel();
     await_nothing_left(&reveille, "cancel");
+    app.let_start();
     ok(&client, "hello");
     assert_eq!(app.requests(UNARY), 1, "what was given up never reached the app");
 
@@ -263,12 +264,13 @@ fn health_is_asked_for_readiness_and_does_not_wake() {
 
 #[test]
 fn a_drain_lets_calls_end() {
-    let app = App::grpc("drain").env("SLOW_START_MS", "1000");
+    let app = App::grpc("drain").starting_when_let();
     let mut reveille = start(&[&app]);
     let (held_by, running_on) = (grpc::Client::open(app.listen), grpc::Client::open(app.listen));
     let held = held_by.start(&Call::unary("held"));
     reveille.admin.await_held("drain", 1, SOON);
     reveille.signal(nix::sys::signal::Signal::SIGTERM);
+    app.let_start();
     assert_eq!(held.reply().text(), "held", "the app wakes for it during the drain");
     assert!(reveille.await_end(secs(20)).success());
     drop(running_on);

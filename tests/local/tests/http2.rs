@@ -89,7 +89,7 @@ fn a_held_post_and_a_slow_reader_stop_nobody_on_their_connection() {
 
 #[test]
 fn a_client_that_leaves_leaves_nothing() {
-    let app = App::h2c("gone").port(H2C).env("SLOW_START_MS", "500");
+    let app = App::h2c("gone").port(H2C).starting_when_let();
     let reveille = start(&[&app]);
     let client = Client::open(app.listen);
     let reset = client.start(&Request::get("/slow?ms=1"));
@@ -99,6 +99,7 @@ fn a_client_that_leaves_leaves_nothing() {
     reset.cancel();
     drop((lost, closed));
     await_nothing_left(&reveille, "gone");
+    app.let_start();
     assert_eq!(client.get("/").status(), 200);
     assert_eq!(app.requests("/slow"), 0, "what was given up while held never reached the app");
 
@@ -225,13 +226,14 @@ fn a_killed_app_ends_what_it_had_and_is_woken_for_the_rest() {
 
 #[test]
 fn a_drain_says_goaway_and_loses_nothing() {
-    let app = App::slow("drain").env("SLOW_START_MS", "1000");
+    let app = App::slow("drain").starting_when_let();
     let mut reveille = start(&[&app]);
     let client = Client::open(app.listen);
     let idle = Client::open(app.listen);
     let held: Vec<_> = (0..10).map(|_| client.start(&Request::get("/slow?ms=200"))).collect();
     reveille.admin.await_held("drain", 10, SOON);
     reveille.signal(Signal::SIGTERM);
+    app.let_start();
     for running in held {
         assert_eq!(running.answer().unwrap().status(), 200);
     }

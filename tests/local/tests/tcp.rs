@@ -80,13 +80,14 @@ fn who_waits_wakes_the_app_and_who_only_looks_does_not() {
 
 #[test]
 fn whoever_goes_the_other_side_sees_it() {
-    let app = App::tcp("gone", "echo").port(TCP).env("SLOW_START_MS", "700");
+    let app = App::tcp("gone", "echo").port(TCP).starting_when_let();
     let reveille = start(&[&app]);
     let conn = Tcp::open(app.listen);
     conn.send("x");
     reveille.admin.await_held("gone", 1, SOON);
     conn.reset();
     await_nothing_left(&reveille, "gone");
+    app.let_start();
     // An end is no leaving: it is passed on.
     assert_eq!(Tcp::open(app.listen).exchange(b"hello").unwrap(), b"hello");
     Tcp::open(app.listen).reset();

@@ -55,7 +55,7 @@ fn leave(conns: Vec<Conn>, how: Leave) -> Vec<Conn> {
 
 #[test]
 fn held_clients_that_vanish_at_any_byte_free_their_place_at_once() {
-    let app = App::starting_in("held", 7_000);
+    let app = App::slow("held").starting_when_let();
     let reveille = start(&[&app]);
     let process = reveille.process();
     let files = process.open_files();
@@ -71,6 +71,7 @@ fn held_clients_that_vanish_at_any_byte_free_their_place_at_once() {
     }
     assert!(app.events("ready").is_empty(), "this was to happen while the app starts");
     assert_eq!(reveille.admin.phase("held"), "Waking", "the wake goes on without them");
+    app.let_start();
     reveille.admin.await_phase("held", "Awake", secs(15));
     assert_eq!(app.starts(), 1);
     assert_eq!(app.requests("/cut"), 0, "requests of clients that had left were delivered");
@@ -164,7 +165,7 @@ fn a_client_that_vanishes_within_its_answer_ends_the_work_for_it() {
 
 #[test]
 fn a_crowd_that_vanishes_while_the_app_starts_leaves_room_for_the_next() {
-    let app = App::starting_in("crowd", 2_500).set("hold: {maxRequests: 200}");
+    let app = App::slow("crowd").starting_when_let().set("hold: {maxRequests: 200}");
     let reveille = start(&[&app]);
     for _ in 0..3 {
         let mut crowd: Vec<Conn> = (0..200).map(|_| Conn::open(app.listen)).collect();
@@ -175,6 +176,7 @@ fn a_crowd_that_vanishes_while_the_app_starts_leaves_room_for_the_next() {
         drop(crowd);
         until("places are free", secs(2), || reveille.admin.held("crowd") == 0);
     }
+    app.let_start();
     assert_eq!(get(app.listen, "/next").status(), 200);
     assert_eq!((app.starts(), app.requests("/vanishing")), (1, 0));
     reveille.stop();

@@ -124,7 +124,7 @@ fn an_open_socket_keeps_the_app_awake_however_quiet() {
 
 #[test]
 fn whoever_goes_the_other_side_sees_it() {
-    let app = App::ws("gone").env("SLOW_START_MS", "500");
+    let app = App::ws("gone").starting_when_let();
     let reveille = start(&[&app]);
     // While it is held.
     let mut conn = Conn::open(app.listen);
@@ -132,6 +132,7 @@ fn whoever_goes_the_other_side_sees_it() {
     reveille.admin.await_held("gone", 1, SOON);
     drop(conn);
     await_nothing_left(&reveille, "gone");
+    app.let_start();
     let ws = Ws::open(app.listen, "/");
     assert_eq!(app.events("request").len(), 1, "what was given up while held never reached the app");
     ws.vanish();

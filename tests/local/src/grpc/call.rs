@@ -38,6 +38,7 @@ pub struct Running {
     messages: mpsc::UnboundedReceiver<Bytes>,
     taken: Vec<Bytes>,
     head: Option<oneshot::Receiver<MetadataMap>>,
+    cancel: Option<oneshot::Sender<()>>,
     task: JoinHandle<Reply>,
 }
 
@@ -57,9 +58,11 @@ impl Running {
         let path = call.path.parse().expect("the path is valid");
         let (incoming, messages) = mpsc::unbounded_channel();
         let (tell_head, head) = oneshot::channel();
+        let (cancel, cancelled) = oneshot::channel();
         let task = runtime().spawn(async move {
             let begun = Instant::now();
-            let mut grpc = Grpc::with_origin(Over(client), origin).max_decoding_message_size(usize::MAX);
+            let mut grpc = Grpc::with_origin(Over { client, cancel: Some(cancelled) }, origin)
+                .max_decoding_message_size(usize::MAX);
             let answer = match grpc.ready().await {
                 Ok(()) => grpc.streaming(request, path, ProstCodec::<Note, Note>::default()).await,
                 Err(error) => Err(Status::from_error(Box::new(error))),
@@ -74,7 +77,14 @@ impl Running {
                 }
             }
         });
-        Self { requests: Some(requests), messages, taken: Vec::new(), head: Some(head), task }
+        Self {
+            requests: Some(requests),
+            messages,
+            taken: Vec::new(),
+            head: Some(head),
+            cancel: Some(cancel),
+            task,
+        }
     }
 
     /// Sends a message.
@@ -129,6 +139,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if let Some(cancel) = self.cancel.take() {
+            let _ = cancel.send(()); // before the senders are dropped, which would end the request
+        }
         self.task.abort();
     }
 }
