@@ -183,6 +183,12 @@ pub(super) fn to_client(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
 }
 
+/// Makes an app's trailers those for the client: nothing that frames a message belongs there (RFC 9110, 6.5.1).
+pub(super) fn trailers_to_client(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    trailers.remove(CONTENT_LENGTH);
+}
+
 /// Whether the client waits for `100 Continue` before it sends the body.
 pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))

@@ -154,6 +154,11 @@ impl<'a> Passage<'a> {
         }
     }
 
+    /// How the app is spoken to on the request's port.
+    pub(super) fn upstream(&self) -> Result<UpstreamProtocol, Error> {
+        self.port().map(|(_, upstream)| upstream)
+    }
+
     /// The place of the request's port among the app's ports, and how the app is spoken to there.
     fn port(&self) -> Result<(usize, UpstreamProtocol), Error> {
         let view = self.app.view(self.app.app.gate.word());

@@ -28,6 +28,8 @@ pub(crate) struct InFlight {
     protocol: Protocol,
     /// The class of its outcome: of its status, or of its gRPC status.
     class: Option<u16>,
+    /// The gate counts it.
+    at_gate: bool,
     log: Option<Box<Line>>,
 }
 
@@ -61,6 +63,7 @@ impl InFlight {
             held: Duration::ZERO,
             protocol,
             class: None,
+            at_gate: true,
             log: None,
         };
         (guard, word)
@@ -140,6 +143,18 @@ impl InFlight {
         }
     }
 
+    /// Whether it asks how the app is, and no more.
+    pub(super) fn is_probe(&self) -> bool {
+        self.kind == Kind::Probe
+    }
+
+    /// Does not keep the app from falling asleep any more.
+    pub(super) fn leave_gate(&mut self) {
+        if std::mem::take(&mut self.at_gate) {
+            self.app.app.gate.leave(self.app.worker, self.kind, Instant::now());
+        }
+    }
+
     /// A tunnel is open, which is all that its outcome can be.
     pub(super) fn opened(&mut self) {
         self.class = Some(1);
@@ -168,7 +183,9 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let now = Instant::now();
         let took = now.saturating_duration_since(self.started);
-        self.app.app.gate.leave(self.app.worker, self.kind, now);
+        if self.at_gate {
+            self.app.app.gate.leave(self.app.worker, self.kind, now);
+        }
         self.app.app.stats.ended(self.app.worker, self.protocol, self.class, took);
         self.connection.state.on_response_end(self.connection.worker.tick.get());
         let Some(line) = self.log.take() else { return };

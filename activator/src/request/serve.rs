@@ -6,6 +6,7 @@ use http::{
     HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{CONNECTION, USER_AGENT},
 };
+use http_body::Body as _;
 use reveille_core::{
     directory::UpstreamProtocol,
     gate::{Kind as Counted, Word},
@@ -28,6 +29,7 @@ use super::{
 use crate::{
     drain::Stage,
     error::{Error, Kind},
+    http2::STREAM_WINDOW,
     metrics::Protocol,
     respond::{self, Form},
     worker::{Chosen, Connection, Serve, WorkerApp},
@@ -128,6 +130,7 @@ async fn serve_app(
         let forwarded = &mut connection.forwarded.borrow_mut();
         headers::to_upstream(&mut request, forwarded, upgrade.as_deref(), own_address)
     };
+    let watch = form == Form::Grpc && probes::shape(request.uri().path()) == Shape::GrpcHealthWatch;
     let wish = Wish { form, upgrade, is_connect, http2, id };
     let id = &wish.id;
     if app.app.shared.config.access_log {
@@ -150,6 +153,12 @@ async fn serve_app(
         }
     };
     guard.answered(&passed);
+    let passed = if watch && guard.is_probe() && !passed.body().is_end_stream() {
+        guard.leave_gate();
+        passed.map(|body| body.until_shut(app))
+    } else {
+        passed
+    };
     Ok(closing(&caller, kind, passed).map(|body| body.counted(guard)))
 }
 
@@ -214,15 +223,22 @@ async fn pass(
     if wish.is_connect && wish.upgrade.is_none() {
         return Err(upgrade::not_allowed(&passage.app.app.id).into());
     }
+    // Before it waits: what cannot be served wakes nothing.
+    if wish.is_connect && passage.upstream()? == UpstreamProtocol::H2c {
+        return Err(upgrade::not_over_http2(&passage.app.app.id).into());
+    }
     let deadline = (wish.form == Form::Grpc).then(|| grpc::timeout(request.headers())).flatten();
     passage.client_limit = deadline;
-    let head = head_cost(&request);
+    let mut head = head_cost(&request);
     let mut request = outgoing(request, caller);
     // What the client sends on a tunnel is for the app, not part of the request.
     let mut tunnelled = None;
     if wish.upgrade.is_some() {
         let (parts, body) = request.into_parts();
         tunnelled = body.into_tunnel();
+        if tunnelled.is_some() {
+            head += u64::from(STREAM_WINDOW); // the client may fill it while it waits
+        }
         request = Request::from_parts(parts, RequestBody::none(caller));
     }
     loop {

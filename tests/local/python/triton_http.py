@@ -14,7 +14,8 @@ def client(port, timeout=PATIENCE):
 
 
 def infer(port, seed=0, timeout=PATIENCE):
-    result = client(port, timeout).infer("resnet50", inputs(sync, {"data": picture(seed)}))
+    with client(port, timeout) as one:
+        result = one.infer("resnet50", inputs(sync, {"data": picture(seed)}))
     return check(result.as_numpy("resnetv17_dense0_fwd"), seed)
 
 
@@ -27,13 +28,15 @@ def aio_infer(port, seed=0):
 
 
 def slow(port, ms, timeout=PATIENCE):
-    result = client(port, timeout).infer("slow", inputs(sync, {"MS": number(ms)}))
+    with client(port, timeout) as one:
+        result = one.infer("slow", inputs(sync, {"MS": number(ms)}))
     return int(result.as_numpy("MS_TAKEN")[0])
 
 
 def state(port):
-    one = client(port)
-    return {"live": one.is_server_live(), "ready": one.is_server_ready(), "model": one.is_model_ready("resnet50")}
+    with client(port) as one:
+        live, ready = one.is_server_live(), one.is_server_ready()
+        return {"live": live, "ready": ready, "model": one.is_model_ready("resnet50")}
 
 
 def aio_state(port):
@@ -46,25 +49,27 @@ def aio_state(port):
 
 
 def statistics(port, model=""):
-    return client(port).get_inference_statistics(model)
+    with client(port) as one:
+        return one.get_inference_statistics(model)
 
 
 def index(port):
-    return {model["name"]: model.get("state") for model in client(port).get_model_repository_index()}
+    with client(port) as one:
+        return {model["name"]: model.get("state") for model in one.get_model_repository_index()}
 
 
 def metadata(port):
-    one = client(port)
-    return {"server": one.get_server_metadata()["name"], "model": one.get_model_metadata("resnet50")["name"]}
+    with client(port) as one:
+        return {"server": one.get_server_metadata()["name"], "model": one.get_model_metadata("resnet50")["name"]}
 
 
 def asides(port):
     """Everything else that is asked and set without running a model."""
-    one = client(port)
-    one.get_system_shared_memory_status()
-    one.get_cuda_shared_memory_status()
-    one.get_trace_settings()
-    one.get_log_settings()
+    with client(port) as one:
+        one.get_system_shared_memory_status()
+        one.get_cuda_shared_memory_status()
+        one.get_trace_settings()
+        one.get_log_settings()
 
 
 COMMANDS = [infer, aio_infer, slow, state, aio_state, statistics, index, metadata, asides]

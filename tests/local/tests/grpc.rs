@@ -6,7 +6,7 @@ use reveille_tests_local::{
     App, Reveille,
     app::file,
     grpc::{self, Call, Code, Source},
-    product, python,
+    h2, product, python,
     report::figure,
     until,
     wait::{ms, secs},
@@ -383,5 +383,24 @@ fn an_app_without_http2_gives_an_error_and_no_silence() {
     let reply = grpc::Client::open(app.listen).call(&Call::unary("x"));
     assert_eq!((reply.code, reply.source), (Code::Internal, Source::TrailersOnly), "{reply:?}");
     assert!(reply.message.starts_with("upstream-protocol: "), "{}", reply.message);
+    reveille.stop();
+}
+
+#[test]
+fn watching_its_health_lets_an_app_sleep() {
+    let app = App::grpc("watched").set("idle: {ttl: 500ms}");
+    let reveille = start_awake(&app);
+    let client = grpc::Client::open(app.listen);
+    let watch = h2::Request::post("/grpc.health.v1.Health/Watch", vec![0; 5])
+        .field("content-type", "application/grpc");
+    let watching = client.http().start(&watch);
+    until("it is watched", SOON, || app.requests("/grpc.health.v1.Health/Watch") == 1);
+    reveille.admin.await_phase("watched", "Asleep", SOON);
+    let ended = watching.answer().unwrap();
+    assert_eq!((ended.status(), ended.trailer("grpc-status")), (200, Some("14")), "{ended:?}");
+    assert!(!ended.body.is_empty(), "it was told what the app says");
+    assert_eq!(client.http().ask(&watch).field("grpc-status"), Some("12"), "asleep, nobody is watched");
+    await_nothing_left(&reveille, "watched");
+    ok(&client, "again");
     reveille.stop();
 }

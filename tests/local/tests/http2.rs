@@ -371,3 +371,14 @@ fn interim_answers_pass_where_the_versions_can_carry_them() {
     assert_eq!((answer.status, answer.body.len(), answer.ended), (Some(200), 0, Ended::Properly));
     reveille.stop();
 }
+
+#[test]
+fn trailers_of_one_hop_stay_on_their_hop() {
+    let app = App::slow("hop");
+    let reveille = start(&[&app]);
+    let answer = Client::open(app.listen).get("/hop-trailers");
+    assert_eq!((answer.status(), answer.text().as_str()), (200, "hop"));
+    assert_eq!(answer.trailers.len(), 1, "{:?}", answer.trailers);
+    assert_eq!(answer.trailer("x-public"), Some("1"));
+    reveille.stop();
+}

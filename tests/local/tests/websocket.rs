@@ -227,8 +227,8 @@ fn two_hundred_cycles_lose_no_socket() {
 #[test]
 fn a_websocket_over_http2_becomes_one_of_http1() {
     let app = App::ws("two").env("SLOW_START_MS", "500");
-    let plain = App::slow("plain");
-    let reveille = start(&[&app, &plain]);
+    let (plain, h2c) = (App::slow("plain"), App::h2c("h2c").port("upstreamProtocol: h2c"));
+    let reveille = start(&[&app, &plain, &h2c]);
     let mut raw = H2::open(app.listen);
     let open = |raw: &mut H2, protocol: &str| {
         let more = [(":protocol", protocol), (":authority", "a"), ("sec-websocket-version", "13")];
@@ -252,6 +252,10 @@ fn a_websocket_over_http2_becomes_one_of_http1() {
     let stream = raw.request("CONNECT", "/deny", &more, false);
     assert_eq!(raw.answer(stream).status, Some(403));
     await_nothing_left(&reveille, "two");
+    let mut raw = H2::open(h2c.listen);
+    let stream = open(&mut raw, "websocket");
+    assert_eq!(raw.answer(stream).status, Some(501), "it would have to speak HTTP/1.1");
+    assert_eq!(h2c.starts(), 0, "nothing is woken for that");
     let client = Client::open(plain.listen);
     let mut raw = H2::open(plain.listen);
     let stream = open(&mut raw, "websocket");
@@ -260,5 +264,19 @@ fn a_websocket_over_http2_becomes_one_of_http1() {
     let answer = raw.answer(stream);
     assert_eq!((answer.status, answer.ended), (Some(200), Ended::Properly), "other streams go on");
     assert_eq!(client.ask(&Request::get("/")).status(), 200);
+    reveille.stop();
+}
+
+#[test]
+fn interim_answers_without_end_are_no_upgrade() {
+    let app = App::slow("hints");
+    let reveille = start(&[&app]);
+    let mut conn = Conn::open(app.listen);
+    conn.send(UPGRADE.replacen("GET /", "GET /hints", 1));
+    let answer = conn.answer();
+    assert_eq!((answer.status(), answer.interim.len()), (502, 0), "{:?}", answer.head);
+    assert!(answer.text().contains("final response"), "{}", answer.text());
+    await_nothing_left(&reveille, "hints");
+    assert_eq!(Conn::open(app.listen).get("/").status(), 200);
     reveille.stop();
 }

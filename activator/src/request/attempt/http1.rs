@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use http::Request;
 
 use super::{
-    AnyLease, Engaged, MAX_REPEATS, Outcome, Target, body_broke_off, closed, head_of, is_replayable,
-    not_http, suspect, within_limit,
+    AnyLease, Engaged, MAX_REPEATS, Outcome, Target, body_broke_off, closed, endless_head, head_of,
+    is_replayable, not_http, suspect, within_limit,
 };
 use crate::{
     error::Error,
@@ -64,7 +64,7 @@ fn idle(app: &WorkerApp, generation: u64, address: SocketAddr, replayable: bool)
 
 fn failed(app: &WorkerApp, error: &hyper::Error, pooled: &Pooled) -> Error {
     if pooled.head_is_endless() {
-        not_http(app, "HTTP/1.1", &"a megabyte came and no final response's head was in it")
+        endless_head(app)
     } else if error.is_parse() {
         not_http(app, "HTTP/1.1", error)
     } else {

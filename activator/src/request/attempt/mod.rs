@@ -156,6 +156,11 @@ fn closed(app: &WorkerApp) -> Error {
     Error::new(Kind::UpstreamClosed, detail).for_app(id)
 }
 
+/// Interim responses without end.
+fn endless_head(app: &WorkerApp) -> Error {
+    not_http(app, "HTTP/1.1", &"a megabyte came and no final response's head was in it")
+}
+
 /// What the app sent cannot be understood.
 fn not_http(app: &WorkerApp, version: &str, why: &dyn std::fmt::Display) -> Error {
     let id = &app.app.id;

@@ -7,7 +7,7 @@ use http::{Request, Response, StatusCode};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use super::{AnyLease, Engaged, Outcome, Target, closed, connect, not_http, suspect};
+use super::{AnyLease, Engaged, Outcome, Target, closed, connect, endless_head, not_http, suspect};
 use crate::{
     request::{body::RequestBody, headers},
     worker::{Chosen, Pooled, UpstreamStream},
@@ -39,6 +39,7 @@ pub(in crate::request) async fn upgrade(
         Ok(connected) => connected,
         Err(_) => return Switched::No(Outcome::Unreachable(request, chosen)),
     };
+    budget.await_head();
     let mut sending = std::pin::pin!(sender.try_send_request(request));
     let mut open = true;
     let answered = poll_fn(|cx| {
@@ -78,7 +79,13 @@ pub(in crate::request) async fn upgrade(
             None => {
                 suspect(app, &chosen);
                 let error = failure.error();
-                let error = if error.is_parse() { not_http(app, "HTTP/1.1", error) } else { closed(app) };
+                let error = if budget.is_spent() {
+                    endless_head(app)
+                } else if error.is_parse() {
+                    not_http(app, "HTTP/1.1", error)
+                } else {
+                    closed(app)
+                };
                 Switched::No(Outcome::Failed(error.into()))
             }
         },

@@ -3,11 +3,13 @@
 mod deadlines;
 mod kept;
 mod received;
+mod until_shut;
 mod upload;
 
 use std::{
     io,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,9 +19,11 @@ pub(super) use deadlines::Deadlines;
 use http_body::{Body, Frame, SizeHint};
 pub(crate) use received::{ReceiveError, Received, reset_reason};
 use tokio::time::Instant;
+use until_shut::UntilShut;
 pub(crate) use upload::{BodyFate, RequestBody};
 
-use super::{attempt::Engaged, in_flight::InFlight, tunnel::Tunnel};
+use super::{attempt::Engaged, headers, in_flight::InFlight, tunnel::Tunnel};
+use crate::worker::WorkerApp;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -29,6 +33,8 @@ pub(crate) struct ResponseBody {
     /// Counts the request until the body ends.
     guard: Option<InFlight>,
     deadlines: Option<Box<Deadlines>>,
+    /// Ends it when the app's gate is shut.
+    shut: Option<Box<UntilShut>>,
 }
 
 enum Source {
@@ -44,7 +50,7 @@ enum Source {
 
 impl ResponseBody {
     fn new(source: Source) -> Self {
-        Self { source, guard: None, deadlines: None }
+        Self { source, guard: None, deadlines: None, shut: None }
     }
 
     /// A body that is all there.
@@ -93,8 +99,20 @@ impl ResponseBody {
         self
     }
 
+    /// Ends the body when the app falls asleep, for one that the app is not kept awake for.
+    pub(crate) fn until_shut(mut self, app: Rc<WorkerApp>) -> Self {
+        self.shut = Some(Box::new(UntilShut::new(app)));
+        self
+    }
+
     /// Ready when a time-out has passed; for a sender that waits for the client, and so does not ask for more.
     pub(crate) fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<BoxError> {
+        if let Some(shut) = &mut self.shut
+            && shut.poll(cx).is_ready()
+        {
+            self.guard = None;
+            return Poll::Ready("the app falls asleep".into());
+        }
         let Some(deadlines) = &mut self.deadlines else { return Poll::Pending };
         deadlines.poll(cx).map(|which| {
             self.guard = None;
@@ -122,7 +140,14 @@ impl Body for ResponseBody {
             this.guard = None;
             return Poll::Ready(Some(Err(timed_out("timeouts.total"))));
         }
-        let polled = match &mut this.source {
+        if let Some(shut) = &mut this.shut
+            && shut.poll(cx).is_ready()
+        {
+            this.shut = None;
+            // The stream to the app is reset with it.
+            this.source = Source::Grpc(None, Some(until_shut::trailers()));
+        }
+        let mut polled = match &mut this.source {
             Source::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Source::Grpc(message, trailers) => Poll::Ready(match message.take() {
                 Some(message) => Some(Ok(Frame::data(message))),
@@ -130,14 +155,15 @@ impl Body for ResponseBody {
             }),
             Source::Tunnel(_) => Poll::Ready(None),
             Source::Upstream { received, engaged } => {
-                let polled = Pin::new(&mut *received).poll_frame(cx).map_err(Into::into);
-                let ended = match &polled {
+                let mut polled = Pin::new(&mut *received).poll_frame(cx).map_err(Into::into);
+                let ended = match &mut polled {
                     Poll::Ready(None) => true,
                     Poll::Ready(Some(Ok(frame))) => {
-                        if let Some(trailers) = frame.trailers_ref()
-                            && let Some(guard) = &mut this.guard
-                        {
-                            guard.trailers(trailers);
+                        if let Some(trailers) = frame.trailers_mut() {
+                            headers::trailers_to_client(trailers);
+                            if let Some(guard) = &mut this.guard {
+                                guard.trailers(trailers);
+                            }
                         }
                         received.is_end_stream()
                     }
@@ -152,6 +178,12 @@ impl Body for ResponseBody {
                 polled
             }
         };
+        if let (Poll::Ready(Some(Err(_))), true) = (&polled, this.shut.is_some()) {
+            // The app was quicker to go.
+            this.shut = None;
+            this.source = Source::Grpc(None, None);
+            polled = Poll::Ready(Some(Ok(Frame::trailers(until_shut::trailers()))));
+        }
         if let Some(deadlines) = &mut this.deadlines {
             if polled.is_ready() {
                 deadlines.progress();

@@ -19,6 +19,10 @@ const PING_AFTER: Duration = Duration::from_secs(30);
 /// It is closed if none comes within this.
 const PONG_WITHIN: Duration = Duration::from_secs(20);
 
+/// A client on HTTP/2 that was told to go, and has nothing in progress, is waited for this long: h2 waits for its
+/// answer to a PING before it ends the connection (RFC 9113, 6.8), and a client that is stuck gives none.
+const GO_WITHIN: Duration = Duration::from_secs(3);
+
 /// What a client's connection waits for, since which tick.
 #[derive(Clone, Copy, Debug)]
 enum Waits {
@@ -82,6 +86,8 @@ pub(crate) struct State {
     unfinished: Cell<Option<u32>>,
     /// An HTTP/2 client sends too much that asks for work and is none.
     flood: Cell<Option<Flood>>,
+    /// Since when an HTTP/2 client that was told to go has had nothing in progress.
+    going: Cell<Option<u32>>,
     verdict: Cell<Verdict>,
     task: RefCell<Option<Waker>>,
 }
@@ -96,6 +102,7 @@ impl State {
             life: Cell::new(Life::NotAsked),
             unfinished: Cell::new(None),
             flood: Cell::new(None),
+            going: Cell::new(None),
             verdict: Cell::new(Verdict::GoOn),
             task: RefCell::new(None),
         }
@@ -188,6 +195,7 @@ impl State {
         if self.unfinished.get().is_some_and(|since| now.wrapping_sub(since) > ticks(limits.head)) {
             self.close_now();
         }
+        self.check_going(now);
         let (since, limit) = match self.waits.get() {
             Waits::Busy => {
                 if self.limits.get().is_some_and(|limits| limits.are_over(now)) {
@@ -207,6 +215,16 @@ impl State {
             } else {
                 self.close_now();
             }
+        }
+    }
+
+    fn check_going(&self, now: u32) {
+        let going =
+            self.is_http2() && self.verdict.get() == Verdict::CloseWhenIdle && self.serving.get() == 0;
+        let since = going.then(|| self.going.get().unwrap_or(now));
+        self.going.set(since);
+        if since.is_some_and(|since| now.wrapping_sub(since) > ticks(GO_WITHIN)) {
+            self.close_now();
         }
     }
 
@@ -342,6 +360,17 @@ mod tests {
         state.on_frames(0, true);
         state.on_frames(1, false);
         assert!(!is_closed(&state, 50), "it was finished");
+    }
+
+    #[test]
+    fn an_http2_client_that_was_told_to_go_is_not_waited_for_for_ever() {
+        let state = State::new(0);
+        state.on_http2(0);
+        state.on_request();
+        state.close_when_idle();
+        assert!(!is_closed(&state, 10), "its request goes on");
+        state.on_response_end(10);
+        assert!(!is_closed(&state, 11) && !is_closed(&state, 17) && is_closed(&state, 18), "3 s later");
     }
 
     #[test]

@@ -11,6 +11,8 @@
 //! | `/sse?events=N&ms=M` | N events, each with the time at which it was sent |
 //! | `/chunked` | three chunks and the trailers `x-sum`, `x-end` |
 //! | `/hop` | fields that concern only this connection |
+//! | `/hop-trailers` | trailers that concern only this connection, and `x-public` |
+//! | `/hints` | 103 without end |
 //! | `/status?code=N` | that status, without a body |
 //! | `/early?ms=N` | 413 after N ms, without asking for the body, as nginx does it: what still comes is dropped |
 //! | `/abrupt?ms=N` | the same, but the connection is reset by what still comes |
@@ -88,6 +90,13 @@ fn answer(request: &Request, reader: &mut BufReader<TcpStream>) -> io::Result<bo
                           Proxy-Authenticate: Basic\r\nX-Public: 1\r\n";
             send(request, stream, "200 OK", fields, b"hop")?;
         }
+        "/hop-trailers" => stream.write_all(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhop\r\n0\r\nConnection: x-private\r\n\
+              X-Private: 1\r\nKeep-Alive: timeout=5\r\nContent-Length: 9\r\nX-Public: 1\r\n\r\n",
+        )?,
+        "/hints" => loop {
+            stream.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n")?;
+        },
         "/status" => {
             let code = request.query("code").unwrap_or(204);
             let length = if matches!(code, 204 | 304) { "" } else { "Content-Length: 0\r\n" };
