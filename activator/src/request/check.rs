@@ -22,6 +22,9 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Error> {
         return Err(Error::new(Kind::MethodNotSupported, detail));
     }
     check_target(request).map_err(bad)?;
+    if request.version() == Version::HTTP_2 {
+        check_http2(request).map_err(bad)?;
+    }
     check_host(request).map_err(bad)?;
     check_transfer_coding(request.headers(), request.version()).map_err(bad)
 }
@@ -33,16 +36,33 @@ fn bad(what: &'static str) -> Error {
 fn check_target<B>(request: &Request<B>) -> Result<(), &'static str> {
     let uri = request.uri();
     match uri.scheme_str() {
+        _ if uri.path() == "*" && request.method() != Method::OPTIONS => {
+            Err("the request's target is *, which is for OPTIONS alone (RFC 9112, 3.2.4)")
+        }
         Some("http" | "https") if headers::origin_form(uri).is_some() => Ok(()),
         Some("http" | "https") => Err("the request's target is not a valid one (RFC 9112, 3.2)"),
         Some(_) => Err("the request's target has a scheme that is not http (RFC 9112, 3.2.2)"),
         None if uri.authority().is_some() => {
             Err("the request's target is an authority, which is for CONNECT alone (RFC 9112, 3.2.3)")
         }
-        None if uri.path() == "*" && request.method() != Method::OPTIONS => {
-            Err("the request's target is *, which is for OPTIONS alone (RFC 9112, 3.2.4)")
-        }
         None => Ok(()),
+    }
+}
+
+/// What h2 lets through, and an app on HTTP/1.1 might read differently.
+fn check_http2<B>(request: &Request<B>) -> Result<(), &'static str> {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let mut values = request.headers().values().map(HeaderValue::as_bytes);
+    if values.any(|value| is_blank(value.first()) || is_blank(value.last())) {
+        return Err("a field's value begins or ends with a blank (RFC 9113, 8.2.1)");
+    }
+    let mut lengths = request.headers().get_all(header::CONTENT_LENGTH).iter();
+    match (lengths.next().map(HeaderValue::as_bytes), lengths.next()) {
+        (None, _) => Ok(()),
+        // What follows is the other protocol's, and its length is nobody's to say (RFC 9113, 8.5).
+        (Some(_), _) if request.method() == Method::CONNECT => Err("CONNECT has a Content-Length"),
+        (Some(only), None) if !only.is_empty() && only.iter().all(u8::is_ascii_digit) => Ok(()),
+        _ => Err("the request's Content-Length is not one number (RFC 9110, 8.6)"),
     }
 }
 
@@ -175,6 +195,28 @@ mod tests {
         for (method, uri) in [("GET", "a"), ("GET", "*"), ("GET", "ftp://a/x"), ("CONNECT", "a:80")] {
             assert!(!verdict(method, uri), "{method} {uri}");
         }
+    }
+
+    #[test]
+    fn what_http2_lets_through() {
+        let verdict = |method: &str, uri: &str, headers: &[_]| {
+            let mut request = request(uri, headers, Version::HTTP_2);
+            *request.method_mut() = method.parse().unwrap();
+            request.extensions_mut().insert(h2::ext::Protocol::from("websocket"));
+            check(&request).is_ok()
+        };
+        assert!(verdict("POST", "http://a/", &[("content-length", "4"), ("x", "a b")]));
+        assert!(verdict("CONNECT", "http://a/", &[]));
+        for headers in [
+            &[("x", " a")][..],
+            &[("x", "a\t")],
+            &[("content-length", "")],
+            &[("content-length", "+4")],
+            &[("content-length", "4"), ("content-length", "4")],
+        ] {
+            assert!(!verdict("POST", "http://a/", headers), "{headers:?}");
+        }
+        assert!(!verdict("CONNECT", "http://a/", &[("content-length", "40")]));
     }
 
     #[test]

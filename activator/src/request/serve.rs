@@ -4,7 +4,7 @@ use std::{net::SocketAddr, rc::Rc, time::Duration};
 
 use http::{
     HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{CONNECTION, USER_AGENT},
+    header::{CONNECTION, CONTENT_LENGTH, USER_AGENT},
 };
 use http_body::Body as _;
 use reveille_core::{
@@ -362,6 +362,13 @@ fn finish(
     // An app that speaks HTTP/1.0 does not make the client's connection one of HTTP/1.0.
     *response.version_mut() = Version::HTTP_11;
     headers::to_client(response.headers_mut());
+    // An app on HTTP/2 may send both; a client on HTTP/1.1 would take them for the next response (RFC 9110, 15.3.5).
+    let received = if response.status() == StatusCode::NO_CONTENT {
+        response.headers_mut().remove(CONTENT_LENGTH);
+        Received::Empty
+    } else {
+        received
+    };
     timed(&mut response, guard, &passage.held);
     let total = policy.timeouts.total.map(|limit| (guard.started() + guard.held_for() + limit).into());
     let idle = policy.timeouts.stream_idle;

@@ -152,6 +152,11 @@ impl Pooled {
         peek(self.socket) != Err(Errno::EAGAIN)
     }
 
+    /// Lends it to one request, and to no other after that.
+    pub(crate) fn lease_once(self) -> Lease {
+        Lease { pooled: self, pool: Weak::new() }
+    }
+
     /// Lends it to one request.
     pub(crate) fn lease(self, pool: &Rc<Pool>) -> Lease {
         Lease { pooled: self, pool: Rc::downgrade(pool) }

@@ -9,9 +9,13 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::args::LogFormat;
 
+/// What is logged unless `RUST_LOG` says otherwise. h2 warns of each frame that a client should not have sent, which would
+/// let any client fill the disk.
+const DEFAULT: &str = "info,h2=error";
+
 /// Starts logging. Once a process.
 pub(super) fn start(format: LogFormat) {
-    let filter = || EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = || EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     let pretty = match format {
         LogFormat::Auto => io::stderr().is_terminal(),
         LogFormat::Pretty => true,

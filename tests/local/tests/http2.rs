@@ -361,6 +361,15 @@ fn interim_answers_pass_where_the_versions_can_carry_them() {
     let stream = raw.get("/hints");
     let answer = raw.answer(stream);
     assert_eq!((answer.interim, answer.status), (vec![103], Some(200)));
+    let stream = raw.get("/hints?count=500");
+    let answer = raw.answer(stream);
+    assert_eq!(
+        (answer.interim, answer.status),
+        (vec![103; 16], Some(200)),
+        "no more than a client may leave unread"
+    );
+    let endless = Client::open(app.listen).get("/hints?count=5000");
+    assert!(problem(&endless, 502).contains("interim"), "{endless:?}");
     for (path, status) in [("/status?code=204", 204), ("/status?code=304", 304)] {
         let stream = raw.get(path);
         let answer = raw.answer(stream);

@@ -251,6 +251,9 @@ fn a_websocket_over_http2_becomes_one_of_http1() {
     let more = [(":protocol", "websocket"), (":authority", "a"), ("sec-websocket-version", "13")];
     let stream = raw.request("CONNECT", "/deny", &more, false);
     assert_eq!(raw.answer(stream).status, Some(403));
+    let more = [(":protocol", "websocket"), (":authority", "a"), ("content-length", "40")];
+    let stream = raw.request("CONNECT", "/deny", &more, false);
+    assert_eq!(raw.answer(stream).status, Some(400), "the app would wait for these bytes");
     await_nothing_left(&reveille, "two");
     let mut raw = H2::open(h2c.listen);
     let stream = open(&mut raw, "websocket");

@@ -34,6 +34,11 @@ const MAX_UNPROCESSED: u32 = 24;
 /// As many go without a pause.
 const UNPAUSED: u32 = 8;
 
+/// So many interim responses of one request are passed on. More are dropped: h2 keeps each until the client takes it.
+const MAX_INTERIM: u32 = 16;
+/// An app that sends more is taken for one that never answers.
+const ENDLESS_INTERIM: u32 = 1_000;
+
 type Sender = BodySender<RequestBody>;
 
 pub(super) async fn attempt(target: Target<'_>, chosen: Chosen, request: Request<RequestBody>) -> Outcome {
@@ -105,6 +110,8 @@ enum Failure {
     Body,
     /// The app does not keep to the protocol.
     Protocol(h2::Error),
+    /// Interim responses without end.
+    Endless,
     /// The connection broke.
     Broken,
 }
@@ -133,6 +140,7 @@ async fn exchange(
         Err(body) => (None, Some(body)),
     };
     let mut sending = true;
+    let mut interim = 0;
     let answered = poll_fn(|cx| {
         if sending
             && let Some(sender) = &mut sender
@@ -144,7 +152,7 @@ async fn exchange(
             }
             // If the app has reset the stream, the response says how.
         }
-        poll_interim(caller, &mut response, sender.as_mut(), cx);
+        poll_interim(caller, &mut response, sender.as_mut(), &mut interim, cx)?;
         Pin::new(&mut response).poll(cx).map_err(Failure::from)
     })
     .await;
@@ -172,18 +180,24 @@ fn poll_interim(
     caller: &Caller,
     response: &mut ResponseFuture,
     mut sender: Option<&mut Sender>,
+    count: &mut u32,
     cx: &mut Context<'_>,
-) {
+) -> Result<(), Failure> {
     while let Poll::Ready(Some(Ok(informational))) = response.poll_informational(cx) {
         match (&mut sender, &caller.interim) {
             (Some(sender), _) if informational.status() == StatusCode::CONTINUE => {
                 sender.body_mut().permit();
                 cx.waker().wake_by_ref();
             }
-            (_, Some(interim)) => interim.send(informational),
-            (_, None) => {}
+            (_, Some(interim)) if *count < MAX_INTERIM => interim.send(informational),
+            (_, _) => {}
+        }
+        *count += 1;
+        if *count > ENDLESS_INTERIM {
+            return Err(Failure::Endless);
         }
     }
+    Ok(())
 }
 
 fn answered(
@@ -220,6 +234,9 @@ fn gave_up(app: &WorkerApp, caller: &Caller, chosen: &Chosen, failure: Failure) 
         Failure::NotProcessed if caller.is_http2() => Stop::Reset(Reason::REFUSED_STREAM),
         Failure::Body => body_broke_off(app).into(),
         Failure::Protocol(error) => not_http(app, "HTTP/2", &error).into(),
+        Failure::Endless => {
+            not_http(app, "HTTP/2", &"a thousand interim responses came and no final one").into()
+        }
         Failure::Refused | Failure::NotProcessed | Failure::Reset(_) => closed(app).into(),
         Failure::Broken => {
             suspect(app, chosen);

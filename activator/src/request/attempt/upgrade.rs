@@ -70,8 +70,9 @@ pub(in crate::request) async fn upgrade(
                     drop(connection.await);
                 }
             });
+            // What the client sent on, or the app takes for the other protocol, is for no other request.
             let pooled = Pooled::new(sender, generation, address, socket, budget);
-            let engaged = Engaged { chosen, lease: AnyLease::Http1(pooled.lease(&app.pool)) };
+            let engaged = Engaged { chosen, lease: AnyLease::Http1(pooled.lease_once()) };
             Switched::No(Outcome::Response(response.map(Into::into), engaged))
         }
         Err(mut failure) => match failure.take_message() {

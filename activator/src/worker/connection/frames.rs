@@ -14,6 +14,9 @@ const END_HEADERS: u8 = 0x4;
 /// The client's preface, before the first frame (RFC 9113, 3.4).
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// A frame of DATA with one byte is 10 bytes long; two updates answer it, one of them for the connection.
+const BYTES_PER_WINDOW_UPDATE: usize = 5;
+
 /// What a client sends too much of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flood {
@@ -23,6 +26,10 @@ pub(super) enum Flood {
     Ping,
     /// SETTINGS.
     Settings,
+    /// Answers to PINGs that nobody sent.
+    Ack,
+    /// WINDOW_UPDATE.
+    Window,
     /// PRIORITY, or frames of unknown types.
     Ignored,
 }
@@ -34,7 +41,7 @@ struct Allowance {
 }
 
 impl Flood {
-    const ALL: [Self; 4] = [Self::Reset, Self::Ping, Self::Settings, Self::Ignored];
+    const ALL: [Self; 6] = [Self::Reset, Self::Ping, Self::Settings, Self::Ack, Self::Window, Self::Ignored];
 
     /// The value of the metric's label.
     pub(super) fn as_str(self) -> &'static str {
@@ -42,6 +49,8 @@ impl Flood {
             Self::Reset => "flood-reset",
             Self::Ping => "flood-ping",
             Self::Settings => "flood-settings",
+            Self::Ack => "flood-ack",
+            Self::Window => "flood-window",
             Self::Ignored => "flood-ignored",
         }
     }
@@ -51,7 +60,10 @@ impl Flood {
         match self {
             Self::Reset => Allowance { burst: 2_000, refill: 250 },
             Self::Ping => Allowance { burst: 10_000, refill: 1_000 },
-            Self::Settings => Allowance { burst: 100, refill: 10 },
+            // PINGs of ours are rare, and h2 ends connections for answers to SETTINGS that were not sent.
+            Self::Settings | Self::Ack => Allowance { burst: 100, refill: 10 },
+            // More for what is sent: see `wrote`.
+            Self::Window => Allowance { burst: 20_000, refill: 1_000 },
             Self::Ignored => Allowance { burst: 10_000, refill: 1_000 },
         }
     }
@@ -59,11 +71,12 @@ impl Flood {
     fn of(kind: u8, flags: u8) -> Option<Self> {
         const ACK: u8 = 0x1;
         match kind {
-            // DATA, HEADERS, PUSH_PROMISE (refused by h2), GOAWAY, WINDOW_UPDATE, CONTINUATION.
-            0x0 | HEADERS | 0x5 | 0x7 | 0x8 | CONTINUATION => None,
+            // DATA, HEADERS, PUSH_PROMISE (refused by h2), GOAWAY, CONTINUATION.
+            0x0 | HEADERS | 0x5 | 0x7 | CONTINUATION => None,
             0x3 => Some(Self::Reset),
             0x4 => (flags & ACK == 0).then_some(Self::Settings),
-            0x6 => (flags & ACK == 0).then_some(Self::Ping),
+            0x6 => Some(if flags & ACK == 0 { Self::Ping } else { Self::Ack }),
+            0x8 => Some(Self::Window),
             _ => Some(Self::Ignored),
         }
     }
@@ -146,6 +159,13 @@ impl Meter {
         }
     }
 
+    /// Bytes were sent to the client: it may give back their window, even if it does so twice for each small frame.
+    pub(super) fn wrote(&mut self, bytes: usize) {
+        let left = &mut self.left[Flood::Window as usize];
+        let more = u32::try_from(bytes / BYTES_PER_WINDOW_UPDATE).unwrap_or(u32::MAX);
+        *left = left.saturating_add(more).min(Flood::Window.allowance().burst);
+    }
+
     fn refill(&mut self, tick: u32) {
         let passed = tick.wrapping_sub(self.tick);
         if passed == 0 {
@@ -180,9 +200,13 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_burst_and_its_refill() {
-        for (kind, flood) in
-            [(0x3, Flood::Reset), (0x6, Flood::Ping), (0x4, Flood::Settings), (0x2, Flood::Ignored)]
-        {
+        for (kind, flood) in [
+            (0x3, Flood::Reset),
+            (0x6, Flood::Ping),
+            (0x4, Flood::Settings),
+            (0x8, Flood::Window),
+            (0x2, Flood::Ignored),
+        ] {
             let mut meter = meter();
             let Allowance { burst, refill } = flood.allowance();
             for _ in 0..burst {
@@ -200,8 +224,28 @@ mod tests {
     fn what_carries_requests_or_answers_us_is_not_counted() {
         let mut meter = meter();
         for _ in 0..100_000 {
-            for (kind, flags) in [(0x0, 0), (0x1, 0x4), (0x4, 0x1), (0x6, 0x1), (0x8, 0)] {
+            for (kind, flags) in [(0x0, 0), (0x1, 0x4), (0x4, 0x1)] {
                 assert_eq!(meter.read(&frame(kind, flags, 8), 0), None);
+            }
+        }
+    }
+
+    #[test]
+    fn answers_to_what_nobody_asked_are_a_flood() {
+        let mut meter = meter();
+        for _ in 0..100 {
+            assert_eq!(meter.read(&frame(0x6, 0x1, 8), 0), None);
+        }
+        assert_eq!(meter.read(&frame(0x6, 0x1, 8), 0), Some(Flood::Ack));
+    }
+
+    #[test]
+    fn a_client_that_reads_may_give_back_the_window_of_each_frame() {
+        let mut meter = meter();
+        for _ in 0..1_000_000 {
+            meter.wrote(10);
+            for _ in 0..2 {
+                assert_eq!(meter.read(&frame(0x8, 0, 4), 0), None);
             }
         }
     }

@@ -87,6 +87,12 @@ impl ClientStream {
         drop(socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)));
     }
 
+    fn wrote(&mut self, polled: &Poll<io::Result<usize>>) {
+        if let (Some(meter), Poll::Ready(Ok(bytes))) = (&mut self.meter, polled) {
+            meter.wrote(*bytes);
+        }
+    }
+
     fn note(&mut self, bytes: &[u8]) {
         let tick = self.worker.tick.get();
         self.state.on_bytes(tick);
@@ -127,7 +133,9 @@ impl AsyncRead for ClientStream {
 
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.wrote(&polled);
+        polled
     }
 
     fn poll_write_vectored(
@@ -135,7 +143,9 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.wrote(&polled);
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -39,6 +39,10 @@ fn floods_of_frames_end_their_connection() {
     let reveille = start_awake(&app);
     closed_by(&reveille, &app, "flood-ping", |raw| raw.try_send_frame(kind::PING, 0, 0, &[0; 8]));
     closed_by(&reveille, &app, "flood-settings", |raw| raw.try_send_frame(kind::SETTINGS, 0, 0, &[]));
+    closed_by(&reveille, &app, "flood-ack", |raw| raw.try_send_frame(kind::PING, 1, 0, &[0; 8]));
+    closed_by(&reveille, &app, "flood-window", |raw| {
+        raw.try_send_frame(kind::WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes())
+    });
     closed_by(&reveille, &app, "flood-ignored", |raw| {
         raw.try_send_frame(kind::PRIORITY, 0, 1, &[0, 0, 0, 0, 1])
     });

@@ -10,7 +10,7 @@
 //! | `/drip?bytes=N&ms=M` | N bytes of known length, one every M ms |
 //! | `/sse?events=N&ms=M` | N events, each with the time at which it was sent |
 //! | `/chunked` | `one two three` and the trailers `x-sum`, `x-end` |
-//! | `/hints` | 103 with a `link`, then `hints` |
+//! | `/hints?count=N` | N times (1) 103 with a `link`, then `hints` |
 //! | `/status?code=N` | that status, without a body |
 //! | `/early?ms=N` | 413 after N ms, its body unread |
 //! | `/rst?code=N` | a reset instead of an answer |

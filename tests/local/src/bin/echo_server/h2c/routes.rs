@@ -66,7 +66,10 @@ pub(super) async fn answer(
         }
         "/hints" => {
             let hint = Response::builder().status(103).header(header::LINK, "</style.css>; rel=preload");
-            respond.send_informational(hint.body(()).expect("the status and the field are valid"))?;
+            let hint = hint.body(()).expect("the status and the field are valid");
+            for _ in 0..query(&request, "count").unwrap_or(1) {
+                respond.send_informational(hint.clone())?;
+            }
             send(&mut respond, StatusCode::OK, b"hints")
         }
         "/status" => {
