@@ -1,6 +1,6 @@
 //! The way of one request through the activator. See the [module above](super) for the picture.
 
-use std::{net::SocketAddr, rc::Rc, time::Duration};
+use std::{net::SocketAddr, pin::pin, rc::Rc, time::Duration};
 
 use http::{
     HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version,
@@ -41,9 +41,18 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const SHOWN_HOST: usize = 100;
 
 /// Serves one request.
-pub(crate) async fn serve(
+pub(crate) fn serve(
     caller: Caller,
     request: Request<Received>,
+) -> impl Future<Output = Result<Response<ResponseBody>, Unanswered>> {
+    // Boxed: it is handed on from future to future, each of which would have room for it twice.
+    let request = Box::new(outgoing(request, &caller));
+    serve_outgoing(caller, request)
+}
+
+async fn serve_outgoing(
+    caller: Caller,
+    request: Box<Request<RequestBody>>,
 ) -> Result<Response<ResponseBody>, Unanswered> {
     let connection = caller.connection.clone();
     connection.state.on_request();
@@ -63,7 +72,7 @@ pub(crate) async fn serve(
 /// Whom the request is for, and on which of its ports (`None`: the gateway's).
 fn route(
     connection: &Connection,
-    request: &Request<Received>,
+    request: &Request<RequestBody>,
 ) -> Result<(Rc<WorkerApp>, Option<SocketAddr>), Error> {
     match &*connection.serve {
         Serve::App { app, port } => Ok((app.clone(), Some(*port))),
@@ -100,7 +109,7 @@ async fn serve_app(
     app: Rc<WorkerApp>,
     port: Option<SocketAddr>,
     mut form: Form,
-    mut request: Request<Received>,
+    mut request: Box<Request<RequestBody>>,
 ) -> Result<Response<ResponseBody>, Unanswered> {
     let connection = &caller.connection;
     let mut passage = Passage::new(connection, &app, port);
@@ -218,7 +227,7 @@ async fn pass(
     wish: &Wish,
     guard: &mut InFlight,
     mut word: Word,
-    request: Request<Received>,
+    mut request: Box<Request<RequestBody>>,
 ) -> Result<Passed, Stop> {
     if wish.is_connect && wish.upgrade.is_none() {
         return Err(upgrade::not_allowed(&passage.app.app.id).into());
@@ -230,16 +239,14 @@ async fn pass(
     let deadline = (wish.form == Form::Grpc).then(|| grpc::timeout(request.headers())).flatten();
     passage.client_limit = deadline;
     let mut head = head_cost(&request);
-    let mut request = outgoing(request, caller);
     // What the client sends on a tunnel is for the app, not part of the request.
     let mut tunnelled = None;
     if wish.upgrade.is_some() {
-        let (parts, body) = request.into_parts();
+        let body = std::mem::replace(request.body_mut(), RequestBody::none(caller));
         tunnelled = body.into_tunnel();
         if tunnelled.is_some() {
             head += u64::from(STREAM_WINDOW); // the client may fill it while it waits
         }
-        request = Request::from_parts(parts, RequestBody::none(caller));
     }
     loop {
         let waiting = Waiting { head, body: Some(request.body_mut()) };
@@ -261,7 +268,7 @@ async fn pass(
         let outcome = if let Some(protocol) = &wish.upgrade
             && upstream != UpstreamProtocol::H2c
         {
-            let switching = attempt::upgrade(target, chosen, request);
+            let switching = Box::pin(attempt::upgrade(target, chosen, request));
             match within_limits(passage.app, guard, &policy, switching).await? {
                 Switched::Yes(mut response, stream, chosen) => {
                     if !upgrade::is_agreed(response.headers(), protocol) {
@@ -275,7 +282,7 @@ async fn pass(
             }
         } else {
             let over_http2 = wish.upstream_http2(upstream);
-            let attempt = attempt::attempt(target, chosen, over_http2, request);
+            let attempt = pin!(attempt::attempt(target, chosen, over_http2, request));
             within_limits(passage.app, guard, &policy, attempt).await?
         };
         match outcome {
@@ -316,7 +323,7 @@ async fn within_limits<T>(
     app: &WorkerApp,
     guard: &InFlight,
     policy: &Policy,
-    attempt: impl Future<Output = T>,
+    attempt: impl Future<Output = T> + Unpin,
 ) -> Result<T, Stop> {
     let total = policy.timeouts.total;
     let total = total.map(|limit| (limit.saturating_sub(guard.spent()), Kind::TotalTimeout));

@@ -8,6 +8,7 @@ mod app;
 mod connection;
 mod hangup;
 mod http2;
+mod pieces;
 mod pool;
 mod thread;
 mod ticker;

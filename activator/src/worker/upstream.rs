@@ -23,6 +23,8 @@ use tokio::{
     net::TcpStream,
 };
 
+use super::pieces;
+
 /// Bytes that may come before the head of a response is complete: hyper's own bound on one head, and then as
 /// many interim ones as anybody sends.
 const HEAD_BUDGET: usize = 1 << 20;
@@ -142,7 +144,7 @@ impl AsyncWrite for UpstreamStream {
         if this.deaf {
             return Poll::Ready(Ok(length));
         }
-        match Pin::new(&mut this.stream).poll_write_vectored(cx, bufs) {
+        match pieces::poll_write(&mut this.stream, cx, bufs) {
             Poll::Ready(Err(error)) if is_gone(&error) => {
                 this.deaf = true;
                 Poll::Ready(Ok(length))

@@ -17,7 +17,7 @@ use crate::{
 pub(super) async fn attempt(
     target: Target<'_>,
     chosen: Chosen,
-    mut request: Request<RequestBody>,
+    mut request: Box<Request<RequestBody>>,
 ) -> Outcome {
     let Target { app, caller, address } = target;
     let generation = chosen.endpoint.generation;
@@ -27,14 +27,15 @@ pub(super) async fn attempt(
         let replayable = is_replayable(request.method(), request.body());
         let mut pooled = match idle(app, generation, address, replayable) {
             Some(pooled) => pooled,
-            None => match within_limit(app, Pool::connect(generation, address)).await {
+            // Boxed, as it is rare and large.
+            None => match Box::pin(within_limit(app, Pool::connect(generation, address))).await {
                 Some(pooled) => pooled,
                 None => return Outcome::Unreachable(request, chosen),
             },
         };
         let replay = (replayable && pooled.reused).then(|| head_of(&request));
         pooled.await_head();
-        let mut failure = match pooled.sender.try_send_request(request).await {
+        let mut failure = match pooled.sender.try_send_request(*request).await {
             Ok(response) => {
                 pooled.head_came();
                 let engaged = Engaged { chosen, lease: AnyLease::Http1(pooled.lease(&app.pool)) };
@@ -44,9 +45,11 @@ pub(super) async fn attempt(
         };
         repeats += 1;
         request = match (failure.take_message(), replay) {
-            (Some(request), _) if repeats <= MAX_REPEATS => request,
-            (Some(request), _) => return Outcome::Unreachable(request, chosen),
-            (None, Some(head)) if repeats <= MAX_REPEATS => head.map(|()| RequestBody::none(caller)),
+            (Some(request), _) if repeats <= MAX_REPEATS => Box::new(request),
+            (Some(request), _) => return Outcome::Unreachable(Box::new(request), chosen),
+            (None, Some(head)) if repeats <= MAX_REPEATS => {
+                Box::new(head.map(|()| RequestBody::none(caller)))
+            }
             (None, _) if caller.fate.failed() => return Outcome::Failed(body_broke_off(app).into()),
             (None, _) => {
                 suspect(app, &chosen);

@@ -41,7 +41,11 @@ const ENDLESS_INTERIM: u32 = 1_000;
 
 type Sender = BodySender<RequestBody>;
 
-pub(super) async fn attempt(target: Target<'_>, chosen: Chosen, request: Request<RequestBody>) -> Outcome {
+pub(super) async fn attempt(
+    target: Target<'_>,
+    chosen: Chosen,
+    request: Box<Request<RequestBody>>,
+) -> Outcome {
     let Target { app, caller, address } = target;
     let generation = chosen.endpoint.generation;
     let (head, mut body) = {
@@ -51,7 +55,7 @@ pub(super) async fn attempt(target: Target<'_>, chosen: Chosen, request: Request
     let (mut repeats, mut unprocessed) = (0, 0);
     loop {
         let Some(lease) = within_limit(app, app.http2.lease(generation, address)).await else {
-            return Outcome::Unreachable(head.map(|()| body), chosen);
+            return Outcome::Unreachable(Box::new(head.map(|()| body)), chosen);
         };
         let end = body.is_end_stream();
         let replayable = lease.reused() && is_replayable(head.method(), &body);

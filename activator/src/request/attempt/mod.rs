@@ -78,11 +78,12 @@ pub(super) struct Target<'a> {
 }
 
 /// How an attempt ended.
+#[expect(clippy::large_enum_variant, reason = "the large one is the rule")]
 pub(super) enum Outcome {
     /// With the head of a response.
     Response(Response<Received>, Engaged),
     /// The endpoint cannot be reached; the request was not delivered and is whole.
-    Unreachable(Request<RequestBody>, Chosen),
+    Unreachable(Box<Request<RequestBody>>, Chosen),
     /// With an end for the client.
     Failed(Stop),
 }
@@ -92,10 +93,11 @@ pub(super) async fn attempt(
     target: Target<'_>,
     chosen: Chosen,
     over_http2: bool,
-    request: Request<RequestBody>,
+    request: Box<Request<RequestBody>>,
 ) -> Outcome {
     if over_http2 {
-        http2::attempt(target, chosen, request).await
+        // Its state is large, and would be part of that of every request, held ones above all.
+        Box::pin(http2::attempt(target, chosen, request)).await
     } else {
         http1::attempt(target, chosen, request).await
     }

@@ -25,7 +25,7 @@ pub(in crate::request) enum Switched {
 pub(in crate::request) async fn upgrade(
     target: Target<'_>,
     chosen: Chosen,
-    mut request: Request<RequestBody>,
+    mut request: Box<Request<RequestBody>>,
 ) -> Switched {
     let Target { app, address, .. } = target;
     headers::to_http1(&mut request);
@@ -40,7 +40,7 @@ pub(in crate::request) async fn upgrade(
         Err(_) => return Switched::No(Outcome::Unreachable(request, chosen)),
     };
     budget.await_head();
-    let mut sending = std::pin::pin!(sender.try_send_request(request));
+    let mut sending = std::pin::pin!(sender.try_send_request(*request));
     let mut open = true;
     let answered = poll_fn(|cx| {
         // The connection may end in the poll that delivers the response.
@@ -76,7 +76,7 @@ pub(in crate::request) async fn upgrade(
             Switched::No(Outcome::Response(response.map(Into::into), engaged))
         }
         Err(mut failure) => match failure.take_message() {
-            Some(request) => Switched::No(Outcome::Unreachable(request, chosen)),
+            Some(request) => Switched::No(Outcome::Unreachable(Box::new(request), chosen)),
             None => {
                 suspect(app, &chosen);
                 let error = failure.error();

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{State, detect, detect::Detected, frames::Meter};
-use crate::worker::Worker;
+use crate::worker::{Worker, pieces};
 
 /// See the [module](self).
 pub(crate) struct ClientStream {
@@ -143,7 +143,7 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let polled = pieces::poll_write(&mut self.stream, cx, bufs);
         self.wrote(&polled);
         polled
     }
