@@ -49,6 +49,14 @@ test-local: ## End-to-end tests of local mode: real nginx, real clients
 	@$(need) cargo cc curl nginx 'promtool?' 'h2load?' 'grpcio?' 'triton?'
 	@scripts/test.sh local
 
+##@ Measure it
+
+.PHONY: bench
+bench: ## Beside nginx and HAProxy, on equal terms (ONLY=h1, ROUNDS=5, SECONDS_PER_RUN=2)
+	@$(need) cargo cc nginx haproxy wrk h2load
+	cargo build --release --locked -p reveille-cli -p reveille-bench
+	@ONLY=$(ONLY) ROUNDS=$(ROUNDS) SECONDS_PER_RUN=$(SECONDS_PER_RUN) target/release/reveille-bench
+
 ##@ Keep it clean
 
 .PHONY: lint

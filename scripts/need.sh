@@ -245,6 +245,8 @@ need() {
         cargo-deny) need_cargo_deny ;;
         promtool) need_promtool ;;
         h2load) need_program h2load nghttp2-client ;;
+        haproxy) need_program haproxy haproxy ;;
+        wrk) need_program wrk wrk ;;
         grpcio) need_grpcio ;;
         triton) need_triton ;;
         shellcheck) need_program shellcheck shellcheck ;;
