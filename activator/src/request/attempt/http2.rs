@@ -54,8 +54,13 @@ pub(super) async fn attempt(
     };
     let (mut repeats, mut unprocessed) = (0, 0);
     loop {
-        let Some(lease) = within_limit(app, app.http2.lease(generation, address)).await else {
-            return Outcome::Unreachable(Box::new(head.map(|()| body)), chosen);
+        let lease = match app.http2.lease_now(generation, address) {
+            Some(lease) => lease,
+            // Boxed, as it is rare and large.
+            None => match Box::pin(within_limit(app, app.http2.lease(generation, address))).await {
+                Some(lease) => lease,
+                None => return Outcome::Unreachable(Box::new(head.map(|()| body)), chosen),
+            },
         };
         let end = body.is_end_stream();
         let replayable = lease.reused() && is_replayable(head.method(), &body);

@@ -60,7 +60,8 @@ pub(super) async fn serve(connection: Rc<Connection>, mut io: ClientStream) {
                         // It moves on by itself, and loses nothing (RFC 9113, 6.8).
                         state.close_when_idle();
                     }
-                    tokio::task::spawn_local(stream(connection.clone(), request, respond));
+                    // Boxed: tokio moves a task's future about, and writes over all of it at its end.
+                    tokio::task::spawn_local(Box::pin(stream(connection.clone(), request, respond)));
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(error)),
                 Poll::Ready(None) => return Poll::Ready(None),
