@@ -1,4 +1,6 @@
-//! What a crowd of held requests leaves behind on the heap: nothing. Counted by the allocator, to the byte.
+//! What requests cost on the heap, counted by the allocator to the byte: what a crowd of held ones leaves behind
+//! (nothing), what one held request takes, and how often one warm request allocates. The last two have budgets:
+//! docs/performance.md says what they are made of. Nothing here measures time.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -12,7 +14,7 @@ use std::{
     num::NonZeroUsize,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -35,12 +37,14 @@ use tokio::sync::mpsc;
 struct Counting;
 
 static LIVE: AtomicI64 = AtomicI64::new(0);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 // SAFETY: every call goes to the system's allocator as it came.
 #[allow(unsafe_code, reason = "an allocator is unsafe by its trait")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.fetch_add(layout.size() as i64, Ordering::Relaxed);
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
@@ -56,6 +60,11 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 const CROWD: usize = 1_000;
+/// Allocations of one warm GET over HTTP/1.1.
+const WARM_BUDGET: f64 = 11.0;
+/// Bytes on the heap for one held request: on a connection of its own over HTTP/1.1, as one of a hundred streams of a
+/// connection over HTTP/2. The kernel's socket comes on top.
+const HELD_BUDGET: [i64; 2] = [36_000, 7_000];
 
 struct Played(mpsc::UnboundedReceiver<Change>);
 
@@ -149,8 +158,18 @@ impl World {
         }
     }
 
+    /// Requests to the app while it is awake, one after the other on one connection; gives the allocations of each.
+    async fn warm(&self, generation: u64) -> f64 {
+        let addresses = Arc::new([self.app]);
+        self.publish(Phase::Awake, vec![Endpoint { generation, addresses, ready: true }]);
+        let listen = self.listen;
+        // Of its own thread: this one's runtime passes the change on.
+        tokio::task::spawn_blocking(move || warm_requests(listen)).await.unwrap()
+    }
+
     /// A crowd comes while the app sleeps, is served once it is awake, and goes.
-    async fn crowd(&self, generation: u64) {
+    async fn crowd(&self, generation: u64) -> i64 {
+        let before = LIVE.load(Ordering::Relaxed);
         let mut clients: Vec<TcpStream> = (0..CROWD)
             .map(|_| {
                 let mut client = TcpStream::connect(self.listen).unwrap();
@@ -159,6 +178,7 @@ impl World {
             })
             .collect();
         self.until("all are held", |_, held| held == CROWD as u64).await;
+        let each = (settled().await - before) / CROWD as i64;
         let addresses = Arc::new([self.app]);
         self.publish(Phase::Awake, vec![Endpoint { generation, addresses, ready: true }]);
         self.until("all are answered", |in_flight, _| in_flight == 0).await;
@@ -169,6 +189,32 @@ impl World {
         }
         drop(clients);
         self.publish(Phase::Asleep, Vec::new());
+        each
+    }
+
+    /// Requests without a body over HTTP/2, held, a hundred on a connection; gives the bytes of each. The client here
+    /// has a heap, too: it is a plain socket, and all its streams are in one write.
+    async fn held_streams(&self) -> i64 {
+        let head = [0x82, 0x86, 0x84, 0x41, 3, b'w', b'e', b'b'];
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+        for nth in 0..100_u32 {
+            bytes.extend([0, 0, head.len() as u8, 1, 5]);
+            bytes.extend((2 * nth + 1).to_be_bytes());
+            bytes.extend(head);
+        }
+        let before = settled().await;
+        let mut clients = Vec::with_capacity(CROWD / 100);
+        for _ in 0..CROWD / 100 {
+            let mut client = TcpStream::connect(self.listen).unwrap();
+            client.write_all(&bytes).unwrap();
+            clients.push(client);
+        }
+        self.until("all are held", |_, held| held == CROWD as u64).await;
+        let each = (settled().await - before) / CROWD as i64;
+        drop(clients);
+        self.until("all have left", |in_flight, _| in_flight == 0).await;
+        self.publish(Phase::Asleep, Vec::new());
+        each
     }
 
     /// The same over HTTP/2, on ten connections, each stream with an unfinished body; every second one gives up
@@ -207,6 +253,30 @@ impl World {
     }
 }
 
+/// Allocations of each of many requests, one after the other on one connection.
+fn warm_requests(listen: SocketAddr) -> f64 {
+    const REQUESTS: u64 = 2_000;
+    let mut client = TcpStream::connect(listen).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut exchange = || {
+        let request = b"GET /some/path HTTP/1.1\r\nHost: web\r\nUser-Agent: a\r\nAccept: */*\r\n\r\n";
+        client.write_all(request).unwrap();
+        let mut answer = [0; 1024];
+        let mut have = 0;
+        while !answer[..have].ends_with(b"\r\n\r\nok") {
+            have += client.read(&mut answer[have..]).unwrap();
+        }
+    };
+    for _ in 0..100 {
+        exchange();
+    }
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    for _ in 0..REQUESTS {
+        exchange();
+    }
+    (ALLOCATIONS.load(Ordering::Relaxed) - before) as f64 / REQUESTS as f64
+}
+
 /// Live bytes once they no longer change: connections are closed by their tasks, a moment later.
 async fn settled() -> i64 {
     let mut last = LIVE.load(Ordering::Relaxed);
@@ -226,19 +296,28 @@ async fn settled() -> i64 {
 async fn a_crowd_leaves_nothing_on_the_heap() {
     let world = World::new().await;
     let mut live = Vec::new();
+    let mut held = 0;
     for generation in 1..=6 {
-        world.crowd(generation).await;
+        held = world.crowd(generation).await;
         live.push(settled().await);
     }
     assert_eq!(world.wakes.0.load(Ordering::SeqCst), 6, "one wake a crowd");
     assert_nothing_left("HTTP/1.1", &live);
+    println!("one held request over HTTP/1.1: {held} bytes");
+    assert!(held <= HELD_BUDGET[0], "{held} bytes for one held request over HTTP/1.1");
+    let streams = world.held_streams().await;
+    println!("one held request over HTTP/2: {streams} bytes");
+    assert!(streams <= HELD_BUDGET[1], "{streams} bytes for one held request over HTTP/2");
     let mut live = Vec::new();
     for generation in 7..=12 {
         world.crowd_http2(generation).await;
         live.push(settled().await);
     }
-    assert_eq!(world.wakes.0.load(Ordering::SeqCst), 12, "one wake a crowd");
+    assert_eq!(world.wakes.0.load(Ordering::SeqCst), 13, "one wake a crowd");
     assert_nothing_left("HTTP/2", &live);
+    let warm = world.warm(100).await;
+    println!("allocations of one warm request: {warm:.2}");
+    assert!(warm <= WARM_BUDGET, "{warm} allocations for one warm request; see docs/performance.md");
 }
 
 fn assert_nothing_left(protocol: &str, live: &[i64]) {
