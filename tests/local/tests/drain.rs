@@ -161,8 +161,12 @@ fn careful_client(port: u16, stop: &AtomicBool) -> (usize, Option<String>) {
                         continue 'connect;
                     }
                 }
-                // The kernel accepts until the listener is gone: such a connection never was Reveille's.
-                Err(_) if fresh && Conn::try_open(port).is_err() => return (served, None),
+                // The kernel accepts until the listener is gone: such a connection never was Reveille's. Each worker
+                // has a listener, and they go one after the other.
+                Err(_) if fresh => {
+                    until("no listener is left", SOON, || Conn::try_open(port).is_err());
+                    return (served, None);
+                }
                 Err(error) => return (served, Some(error.to_string())),
             }
         }
