@@ -7,6 +7,7 @@ mod accept;
 mod app;
 mod connection;
 mod hangup;
+mod http1;
 mod http2;
 mod pieces;
 mod pool;
@@ -25,8 +26,9 @@ use std::{
 pub(crate) use app::{Chosen, WorkerApp};
 pub(crate) use connection::{ClientStream, Connection, Leaving, Serve, State};
 use hangup::Hangups;
+pub(crate) use http1::Http1Connection;
 pub(crate) use http2::Http2Lease;
-pub(crate) use pool::{Lease, Pool, Pooled};
+pub(crate) use pool::Lease;
 use reveille_core::app::AppId;
 use slab::Slab;
 pub(crate) use thread::WorkerHandle;

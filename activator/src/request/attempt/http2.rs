@@ -80,8 +80,8 @@ pub(super) async fn attempt(
                 }
             }
         };
-        if matches!(failure, Failure::NotProcessed) {
-            // Its GOAWAY holds for all streams to come.
+        if matches!(failure, Failure::NotProcessed | Failure::Broken) {
+            // Its GOAWAY or its end holds for all streams to come, and those wait for this one's place.
             lease.retire();
         }
         if matches!(failure, Failure::NotProcessed | Failure::Refused) {

@@ -17,12 +17,12 @@ pub(super) use upgrade::{Switched, upgrade};
 
 use super::{
     Caller, Stop,
-    body::{Received, RequestBody},
+    body::{ReceiveError, Received, RequestBody},
 };
 use crate::{
     error::{Error, Kind},
     prober,
-    worker::{Chosen, Http2Lease, Lease, UpstreamStream, WorkerApp},
+    worker::{Chosen, Http1Connection, Http2Lease, Lease, UpstreamStream, WorkerApp},
 };
 
 /// How long a connection to an endpoint may take. A local or cluster network needs a few milliseconds; one
@@ -65,6 +65,23 @@ impl Engaged {
         drop(self.chosen);
     }
 
+    /// The response broke off: if that is because its connection did, that takes no more requests.
+    pub(super) fn broke_off(&self, error: &ReceiveError) {
+        if let (AnyLease::Http2(lease, _), ReceiveError::Http2(error)) = (&self.lease, error)
+            && !error.is_reset()
+        {
+            lease.retire();
+        }
+    }
+
+    /// The connection, if the response comes over HTTP/1.1.
+    pub(super) fn http1(&mut self) -> Option<&mut Http1Connection> {
+        match &mut self.lease {
+            AnyLease::Http1(lease) => Some(&mut lease.connection),
+            AnyLease::Http2(..) => None,
+        }
+    }
+
     pub(super) fn chosen(&self) -> &Chosen {
         &self.chosen
     }
@@ -78,7 +95,6 @@ pub(super) struct Target<'a> {
 }
 
 /// How an attempt ended.
-#[expect(clippy::large_enum_variant, reason = "the large one is the rule")]
 pub(super) enum Outcome {
     /// With the head of a response.
     Response(Response<Received>, Engaged),
@@ -95,11 +111,11 @@ pub(super) async fn attempt(
     over_http2: bool,
     request: Box<Request<RequestBody>>,
 ) -> Outcome {
+    // Boxed: its state is large, and would be part of that of every request, held ones above all.
     if over_http2 {
-        // Its state is large, and would be part of that of every request, held ones above all.
         Box::pin(http2::attempt(target, chosen, request)).await
     } else {
-        http1::attempt(target, chosen, request).await
+        Box::pin(http1::attempt(target, chosen, request)).await
     }
 }
 

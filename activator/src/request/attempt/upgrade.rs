@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use super::{AnyLease, Engaged, Outcome, Target, closed, connect, endless_head, not_http, suspect};
 use crate::{
     request::{body::RequestBody, headers},
-    worker::{Chosen, Pooled, UpstreamStream},
+    worker::{Chosen, Http1Connection, Lease, UpstreamStream},
 };
 
 /// How the app took it.
@@ -64,15 +64,10 @@ pub(in crate::request) async fn upgrade(
         }
         Ok(response) => {
             budget.head_came();
-            tokio::task::spawn_local(async move {
-                if open {
-                    // Whoever reads the response is told by hyper how it ends.
-                    drop(connection.await);
-                }
-            });
             // What the client sent on, or the app takes for the other protocol, is for no other request.
-            let pooled = Pooled::new(sender, generation, address, socket, budget);
-            let engaged = Engaged { chosen, lease: AnyLease::Http1(pooled.lease_once()) };
+            let connection = open.then_some(connection);
+            let connection = Http1Connection::adopt(sender, connection, generation, address, socket, budget);
+            let engaged = Engaged { chosen, lease: AnyLease::Http1(Lease::once(connection)) };
             Switched::No(Outcome::Response(response.map(Into::into), engaged))
         }
         Err(mut failure) => match failure.take_message() {

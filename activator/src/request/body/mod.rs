@@ -155,7 +155,17 @@ impl Body for ResponseBody {
             }),
             Source::Tunnel(_) => Poll::Ready(None),
             Source::Upstream { received, engaged } => {
-                let mut polled = Pin::new(&mut *received).poll_frame(cx).map_err(Into::into);
+                let connection = engaged.as_mut().and_then(Engaged::http1);
+                let polled = match connection {
+                    Some(connection) => {
+                        connection.poll_body(cx, |cx| Pin::new(&mut *received).poll_frame(cx))
+                    }
+                    None => Pin::new(&mut *received).poll_frame(cx),
+                };
+                if let (Poll::Ready(Some(Err(error))), Some(engaged)) = (&polled, &engaged) {
+                    engaged.broke_off(error);
+                }
+                let mut polled = polled.map_err(Into::into);
                 let ended = match &mut polled {
                     Poll::Ready(None) => true,
                     Poll::Ready(Some(Ok(frame))) => {
