@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
 };
 
 use crate::{
@@ -67,10 +67,13 @@ fn problem(error: &Error, request_id: Option<&HeaderValue>, form: Form) -> Respo
     if let Some(id) = request_id.and_then(|id| id.to_str().ok()) {
         body["requestId"] = id.into();
     }
-    let mut response = Response::new(ResponseBody::full(Bytes::from(body.to_string())));
+    let body = Bytes::from(body.to_string());
+    let length = HeaderValue::from(body.len());
+    let mut response = Response::new(ResponseBody::full(body));
     *response.status_mut() = StatusCode::from_u16(kind.status()).expect("every kind's status is a valid one");
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CONTENT_LENGTH, length);
     if let Some(seconds) = error.retry_after_seconds() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -83,7 +83,7 @@ pub enum Abort {
     #[error("somebody called meanwhile")]
     Called,
     /// Work in flight did not end in time.
-    #[error("{in_service} requests did not end within {} s", waited.as_secs())]
+    #[error("in flight for more than {} s, requests or open streams and connections: {in_service}", waited.as_secs())]
     InUse {
         /// Requests that its endpoints are serving.
         in_service: u64,

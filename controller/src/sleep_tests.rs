@@ -218,7 +218,10 @@ async fn by_hand_gives_up_after_ten_seconds() {
     let start = Instant::now();
     let abort = script.run(BY_HAND).await.unwrap_err();
     assert_eq!(abort, Abort::InUse { in_service: 4, waited: WAIT_FOR_WORK });
-    assert_eq!(abort.to_string(), "4 requests did not end within 10 s");
+    assert_eq!(
+        abort.to_string(),
+        "in flight for more than 10 s, requests or open streams and connections: 4"
+    );
     assert_eq!(start.elapsed(), WAIT_FOR_WORK);
     let calls = script.calls();
     assert_eq!(calls.iter().filter(|call| *call == "shut 7").count(), 11, "renewed every second");

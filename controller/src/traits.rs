@@ -113,7 +113,9 @@ pub enum Refusal {
     #[error("there is no app {0}; `reveille status` lists them")]
     UnknownApp(AppId),
     /// Work is in flight and did not end in time.
-    #[error("{app} is in use: {in_service} requests did not end within {waited_s} s; try again later")]
+    #[error(
+        "{app} is in use, still after {waited_s} s: requests or open streams and connections in flight: {in_service}"
+    )]
     InUse {
         /// Which app.
         app: AppId,

@@ -39,7 +39,7 @@ pub(super) struct RawApp {
     pub(super) preset: Preset,
     idle: IdleSpec,
     pub(super) wake: WakeSpec,
-    hold: HoldSpec,
+    pub(super) hold: HoldSpec,
     pub(super) probes: ProbesSpec,
     pub(super) timeouts: TimeoutsSpec,
     concurrency: Option<u32>,

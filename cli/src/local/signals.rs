@@ -1,6 +1,9 @@
 //! What the process is told from outside: SIGTERM and SIGINT stop it, SIGHUP reloads the file.
 
-use std::io;
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use tokio::signal::unix::{self, SignalKind};
 
@@ -18,7 +21,12 @@ pub(super) struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
     hangup: unix::Signal,
+    /// When it was last told to stop.
+    stopped: Option<Instant>,
 }
+
+/// Told to stop twice within this time is told once: `timeout`, for one, signals its child and then its group.
+const ONCE: Duration = Duration::from_millis(500);
 
 impl Signals {
     /// # Errors
@@ -28,15 +36,22 @@ impl Signals {
             terminate: unix::signal(SignalKind::terminate())?,
             interrupt: unix::signal(SignalKind::interrupt())?,
             hangup: unix::signal(SignalKind::hangup())?,
+            stopped: None,
         })
     }
 
     /// The next signal. Cancel-safe.
     pub(super) async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.terminate.recv() => Signal::Stop,
-            _ = self.interrupt.recv() => Signal::Stop,
-            _ = self.hangup.recv() => Signal::Reload,
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+                _ = self.hangup.recv() => return Signal::Reload,
+            }
+            let before = self.stopped.replace(Instant::now());
+            if before.is_none_or(|before| before.elapsed() > ONCE) {
+                return Signal::Stop;
+            }
         }
     }
 

@@ -182,6 +182,13 @@ fn endless_head(app: &WorkerApp) -> Error {
 /// What the app sent cannot be understood.
 fn not_http(app: &WorkerApp, version: &str, why: &dyn std::fmt::Display) -> Error {
     let id = &app.app.id;
-    let detail = format!("what {id} answered is not valid {version}: {why}; is this its HTTP port?");
+    let other = if version == "HTTP/2" {
+        "HTTP/1.1 alone, write upstreamProtocol: h1"
+    } else {
+        "HTTP/2 alone, write upstreamProtocol: h2c"
+    };
+    let detail = format!(
+        "what {id} answered is not valid {version}: {why}; is this its HTTP port? If it speaks {other}"
+    );
     Error::new(Kind::UpstreamProtocol, detail).for_app(id)
 }

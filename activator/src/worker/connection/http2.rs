@@ -3,11 +3,14 @@
 //! A stream's task ends when the client resets the stream or the connection is gone, whatever it waits for;
 //! dropping it releases everything that the request engaged, in the hold and at the app.
 
-use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
+use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll, time::SystemTime};
 
 use bytes::Bytes;
 use h2::{Ping, PingPong, Reason, RecvStream, server};
-use http::{Method, Request, Response, Version};
+use http::{
+    HeaderValue, Method, Request, Response, Version,
+    header::{DATE, Entry},
+};
 use http_body::Body;
 
 use super::{ClientStream, Connection, state::Verdict, unless_closed_now};
@@ -151,6 +154,11 @@ async fn stream(
     };
     let (mut parts, mut body) = response.into_parts();
     parts.version = Version::HTTP_2;
+    // On HTTP/1.1 hyper does it: who passes a response on that has no date gives it one (RFC 9110, 6.6.1).
+    if let Entry::Vacant(date) = parts.headers.entry(DATE) {
+        let now = httpdate::fmt_http_date(SystemTime::now());
+        date.insert(HeaderValue::from_str(&now).expect("a date is a valid field value"));
+    }
     let tunnel = body.take_tunnel();
     let end = tunnel.is_none() && (body.is_end_stream() || is_head);
     let sent = respond.borrow_mut().send_response(Response::from_parts(parts, ()), end);

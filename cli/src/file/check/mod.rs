@@ -81,6 +81,7 @@ impl Checker<'_> {
         let ports = self.ports(std::mem::take(&mut raw.ports), raw.preset, at);
         let hosts = self.hosts.check(self.doc, &raw.hosts, &at.key("hosts"));
         self.http_settings(&raw, &protocols, at);
+        self.upgrades(&raw, &ports, at);
         let readiness_is_written = raw.wake.readiness.is_some();
         let policy = self.policy(&mut raw, at);
         if let Some(policy) = &policy {

@@ -2,8 +2,9 @@
 //!
 //! A setting that can have no effect is refused: whoever wrote it relies on it.
 
+use reveille_controller::local::config::LocalPort;
 use reveille_core::{
-    directory::{Protocol, first_http},
+    directory::{Protocol, UpstreamProtocol, first_http},
     policy::{Policy, Readiness},
 };
 
@@ -27,12 +28,25 @@ impl Checker<'_> {
             ("probes.answer", raw.probes.answer.is_some()),
             ("timeouts.responseHeader", raw.timeouts.response_header.is_some()),
             ("upgrades", raw.upgrades.is_some()),
+            ("hold.answerAfter", raw.hold.answer_after.is_some()),
         ] {
             if is_written {
                 let reason = "is about HTTP, and none of this app's ports speaks it; remove it, or write protocol: \
                               http at the one that does";
                 self.doc.report(&app.join(field), reason);
             }
+        }
+    }
+
+    /// An app that is spoken to over HTTP/2 alone is never asked for another protocol (RFC 9113, 8.6).
+    pub(super) fn upgrades(&mut self, raw: &RawApp, ports: &[LocalPort], app: &FieldPath) {
+        let mut http = ports.iter().filter(|port| port.protocol == Protocol::Http).peekable();
+        let only_http2 =
+            http.peek().is_some() && http.all(|port| port.upstream_protocol == UpstreamProtocol::H2c);
+        if only_http2 && raw.upgrades.as_ref().is_some_and(|upgrades| !upgrades.is_empty()) {
+            let reason = "need HTTP/1.1, and every port of this app for HTTP has upstreamProtocol: h2c; remove them, \
+                          or write upstreamProtocol: auto or h1 at the port that takes them";
+            self.doc.report(&app.key("upgrades"), reason);
         }
     }
 

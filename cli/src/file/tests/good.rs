@@ -42,7 +42,7 @@ fn every_field_reaches_the_configuration() {
         let ports = config.apps[app].ports.iter();
         ports.map(|port| (port.protocol, port.upstream_protocol)).collect::<Vec<_>>()
     };
-    assert_eq!(spoken(0), [(Protocol::Http, UpstreamProtocol::H2c), (Protocol::Tcp, UpstreamProtocol::Auto)]);
+    assert_eq!(spoken(0), [(Protocol::Http, UpstreamProtocol::H1), (Protocol::Tcp, UpstreamProtocol::Auto)]);
     assert_eq!(spoken(1), [(Protocol::Http, UpstreamProtocol::Auto)]);
     assert_eq!(spoken(2), [(Protocol::Tcp, UpstreamProtocol::Auto), (Protocol::Http, UpstreamProtocol::H1)]);
     let db = &config.apps[2].policy;

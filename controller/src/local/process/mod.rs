@@ -71,6 +71,8 @@ pub enum Exit {
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
+            Self::Code(126) => f.write_str("exited with code 126 (from a shell: the program cannot be run)"),
+            Self::Code(127) => f.write_str("exited with code 127 (from a shell: the program was not found)"),
             Self::Code(code) => write!(f, "exited with code {code}"),
             Self::Signal(number) => match Signal::try_from(number) {
                 Ok(signal) => write!(f, "was killed by {}", signal.as_str()),
