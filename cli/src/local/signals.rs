@@ -26,7 +26,7 @@ pub(super) struct Signals {
 }
 
 /// Told to stop twice within this time is told once: `timeout`, for one, signals its child and then its group.
-const ONCE: Duration = Duration::from_millis(500);
+const ONCE: Duration = Duration::from_millis(100);
 
 impl Signals {
     /// # Errors

@@ -81,10 +81,26 @@ fn a_second_sigterm_ends_it_at_once() {
     until("it drains", SOON, || !reveille.admin.is_ready());
     assert!(reveille.ended().is_none(), "it ended with work in flight");
     let asked = Instant::now();
+    // One that comes with the first, as timeout(1) sends it, is the first; one that comes later is a second.
+    reveille_tests_local::pause(ms(150));
     reveille.signal(Signal::SIGTERM);
     reveille.await_end(secs(5));
     assert!(asked.elapsed() < secs(3), "it took {:?}", asked.elapsed());
     assert_gone(&below, secs(5));
+}
+
+#[test]
+fn a_sigterm_that_comes_twice_at_once_is_one() {
+    let app = App::slow("doubled");
+    let mut reveille = start_awake(&app);
+    let mut stream = Conn::open(app.listen);
+    stream.send_get("/slow?ms=700");
+    app.await_request("/slow", SOON);
+    for _ in 0..3 {
+        reveille.signal(Signal::SIGTERM);
+    }
+    assert_eq!(stream.answer().status(), 200, "cut off");
+    reveille.await_end(SOON);
 }
 
 #[test]
