@@ -82,7 +82,7 @@ fn a_second_sigterm_ends_it_at_once() {
     assert!(reveille.ended().is_none(), "it ended with work in flight");
     let asked = Instant::now();
     // One that comes with the first, as timeout(1) sends it, is the first; one that comes later is a second.
-    reveille_tests_local::pause(ms(150));
+    pause(ms(150));
     reveille.signal(Signal::SIGTERM);
     reveille.await_end(secs(5));
     assert!(asked.elapsed() < secs(3), "it took {:?}", asked.elapsed());
