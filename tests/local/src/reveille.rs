@@ -76,7 +76,7 @@ impl Reveille {
         let mut this = Self { admin, child, process, scratch };
         until("reveille is ready", secs(20), || {
             if let Some(status) = this.ended() {
-                panic!("reveille ended instead of starting: {status}");
+                panic!("reveille ended instead of starting: {status}\n{}", this.log());
             }
             admin.is_ready()
         });
