@@ -6,6 +6,7 @@ use crate::{
     Wanted,
     cpu::Cpu,
     error::{Error, Result},
+    messages::{self, Carrier},
     peers::{Peer, Peers, Service},
     steady,
     tools::{self, CLOSE, Tool, UPLOAD},
@@ -67,6 +68,24 @@ pub(crate) fn all() -> Vec<Case> {
         case("tcp-small", "TCP, HTTP/1.1 in it, 100 bytes, 64 connections", Service::Tcp, wrk(64, "/", None)),
         case("tcp-1mib", "TCP, 1 MiB to the client", Service::Tcp, wrk(16, "/1mib", None)),
         case(
+            "messages-websocket",
+            "WebSocket, a message of 100 bytes and its answer, 64 connections",
+            Service::WebSocket,
+            Tool::Messages(Carrier::WebSocket),
+        ),
+        case(
+            "messages-grpc",
+            "gRPC streaming, a message of 100 bytes and its answer, 8 connections of 8 streams",
+            Service::Grpc,
+            Tool::Messages(Carrier::Grpc),
+        ),
+        case(
+            "messages-tcp",
+            "TCP, a message of 100 bytes and its answer, 64 connections",
+            Service::Messages,
+            Tool::Messages(Carrier::Tcp),
+        ),
+        case(
             "latency-1000",
             "HTTP/1.1, 1,000 requests a second, sent at their time",
             Service::Http,
@@ -99,6 +118,7 @@ fn measure(case: &Case, peer: &Peer, peers: &Peers, seconds: u64) -> Result<Run>
             let steady = steady::run(port, rate, seconds)?;
             (steady.load, Some((steady.p50, steady.p99)))
         }
+        Tool::Messages(carrier) => (messages::run(carrier, port, seconds)?, None),
         tool => (tools::run(tool, port, seconds, &peers.folder)?, None),
     };
     let used = Cpu::of(&peer.pids)?.since(before);

@@ -1,6 +1,11 @@
 //! The CPU time of processes, as the kernel counts it: user and system time, in clock ticks of 10 ms.
 
-use std::{fs, time::Duration};
+use std::{fs, io, time::Duration};
+
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
 
 use crate::error::{Error, Result};
 
@@ -38,6 +43,13 @@ impl Cpu {
     pub(crate) fn total(self) -> Duration {
         self.user + self.system
     }
+}
+
+/// Keeps the calling thread on core 1, where the load runs.
+pub(crate) fn stay_on_load_core() -> io::Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(1)?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &cores)?)
 }
 
 /// The processes below one, itself included.

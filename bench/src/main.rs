@@ -1,13 +1,15 @@
 //! Reveille beside nginx and HAProxy: the same requests through each of them, in turns, on equal terms.
 //!
 //! What it measures, its terms and how to read the result: `bench/README.md`. One program plays all the parts that are not
-//! some other project's: it starts the proxies, runs the load, and is the gRPC server behind them.
+//! some other project's: it starts the proxies, runs the load, and is the servers of gRPC and of messages behind
+//! them.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is what it is for")]
 
 mod cases;
 mod cpu;
 mod error;
 mod grpc_server;
+mod messages;
 mod peers;
 mod report;
 mod steady;
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let mut words = env::args().skip(1);
     let done = match words.next().as_deref() {
         Some("grpc-server") => grpc_server::run(words.next().as_deref()),
+        Some("message-server") => messages::serve(words.next().as_deref()),
         None => wanted().and_then(|wanted| bench(&wanted)),
         Some(other) => Err(Error::new(format!("unknown word {other}; see bench/README.md"))),
     };

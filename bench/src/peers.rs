@@ -8,6 +8,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -31,14 +32,28 @@ pub(crate) enum Service {
     Grpc,
     /// Bytes. Behind them is HTTP/1.1, too.
     Tcp,
+    /// HTTP/1.1 that becomes a WebSocket.
+    WebSocket,
+    /// Bytes. Behind them is a server that sends each message back.
+    Messages,
 }
 
-const SERVICES: [Service; 4] = [Service::Http, Service::Http2, Service::Grpc, Service::Tcp];
+const SERVICES: usize = 6;
+
+/// The ports of the servers behind.
+#[derive(Clone, Copy)]
+struct Behind {
+    http: u16,
+    grpc: u16,
+    tcp: u16,
+    websocket: u16,
+    messages: u16,
+}
 
 /// One that is compared.
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
-    ports: [Option<u16>; SERVICES.len()],
+    ports: [Option<u16>; SERVICES],
     /// The processes whose CPU time is its own.
     pub(crate) pids: Vec<u32>,
 }
@@ -72,21 +87,22 @@ impl Peers {
         fs::create_dir_all(&folder).map_err(Error::of(format!("{} cannot be made", folder.display())))?;
         let folder = folder.canonicalize().map_err(Error::of("target/bench/run"))?;
         let mut peers = Self { all: Vec::new(), folder, running: Vec::new() };
-        let [http, grpc, tcp] = ports()?;
-        peers.reveille(reveille, [http, grpc, tcp])?;
-        peers.nginx([http, grpc])?;
-        peers.haproxy([http, grpc, tcp])?;
+        let [http, grpc, tcp, websocket, messages] = ports()?;
+        let behind = Behind { http, grpc, tcp, websocket, messages };
+        peers.reveille(reveille, behind)?;
+        peers.nginx(behind)?;
+        peers.haproxy(behind)?;
         peers.all.push(Peer {
             name: "direct",
-            ports: [Some(http), None, Some(grpc), Some(tcp)],
+            ports: [Some(http), None, Some(grpc), Some(tcp), Some(websocket), Some(messages)],
             pids: Vec::new(),
         });
         Ok(peers)
     }
 
-    fn reveille(&mut self, program: &Path, behind: [u16; 3]) -> Result<()> {
-        let [http, grpc, tcp] = behind;
-        let [listen_http, listen_grpc, listen_tcp, admin] = ports()?;
+    fn reveille(&mut self, program: &Path, behind: Behind) -> Result<()> {
+        let Behind { http, grpc, tcp, websocket, messages } = behind;
+        let [listen_http, listen_grpc, listen_tcp, listen_websocket, listen_messages, admin] = ports()?;
         let this = std::env::current_exe().map_err(Error::of("this program's file is unknown"))?;
         let servers = [("http", http), ("tcp", tcp)].map(|(name, port)| -> Result<PathBuf> {
             let sink = ports::<1>()?[0];
@@ -99,11 +115,17 @@ impl Peers {
                 ports: [{{listen: '127.0.0.1:{listen_http}', upstream: '127.0.0.1:{http}'}}]}}\n\
              - {{name: tcp, command: [taskset, -c, '1', nginx, -c, {}], idle: {{ttl: never}}, preset: tcp,\n   \
                 ports: [{{listen: '127.0.0.1:{listen_tcp}', upstream: '127.0.0.1:{tcp}'}}]}}\n\
-             - {{name: grpc, command: [taskset, -c, '1', {}, grpc-server, '{grpc}'], idle: {{ttl: never}},\n   \
-                ports: [{{listen: '127.0.0.1:{listen_grpc}', upstream: '127.0.0.1:{grpc}'}}]}}\n",
+             - {{name: grpc, command: [taskset, -c, '1', {this}, grpc-server, '{grpc}'], idle: {{ttl: never}},\n   \
+                ports: [{{listen: '127.0.0.1:{listen_grpc}', upstream: '127.0.0.1:{grpc}'}}]}}\n\
+             - {{name: websocket, command: [taskset, -c, '1', {this}, message-server, '{websocket}'],\n   \
+                ports: [{{listen: '127.0.0.1:{listen_websocket}', upstream: '127.0.0.1:{websocket}'}}],\n   \
+                idle: {{ttl: never}}}}\n\
+             - {{name: messages, command: [taskset, -c, '1', {this}, message-server, '{messages}'], preset: tcp,\n   \
+                ports: [{{listen: '127.0.0.1:{listen_messages}', upstream: '127.0.0.1:{messages}'}}],\n   \
+                idle: {{ttl: never}}}}\n",
             http_conf?.display(),
             tcp_conf?.display(),
-            this.display(),
+            this = this.display(),
         );
         let file = self.write("reveille.yaml", &file)?;
         fs::write(self.folder.join("1mib"), vec![b'd'; 1 << 20])
@@ -111,7 +133,7 @@ impl Peers {
         let pid =
             self.run(&[&program.display().to_string(), "local", "--workers", "1", "-c", &show(&file)])?;
         wait_for(listen_http)?;
-        for app in ["http", "tcp", "grpc"] {
+        for app in ["http", "tcp", "grpc", "websocket", "messages"] {
             let woken = Command::new(program)
                 .args(["wake", app, "--wait", "--server", &format!("http://127.0.0.1:{admin}")])
                 .output()
@@ -121,24 +143,25 @@ impl Peers {
                 return Err(Error::new(format!("{app} did not wake: {why}")));
             }
         }
-        let ports = [listen_http, listen_http, listen_grpc, listen_tcp].map(Some);
+        let ports = [listen_http, listen_http, listen_grpc, listen_tcp, listen_websocket, listen_messages];
         // Its apps are below it; their CPU time is not its own.
-        self.all.push(Peer { name: "reveille", ports, pids: vec![pid] });
+        self.all.push(Peer { name: "reveille", ports: ports.map(Some), pids: vec![pid] });
         Ok(())
     }
 
-    fn nginx(&mut self, behind: [u16; 2]) -> Result<()> {
-        let [http, http2, grpc] = ports()?;
-        let file = self.write("nginx.conf", &nginx_proxy(&self.folder, [http, http2, grpc], behind))?;
+    fn nginx(&mut self, behind: Behind) -> Result<()> {
+        let [http, http2, grpc, websocket] = ports()?;
+        let file =
+            self.write("nginx.conf", &nginx_proxy(&self.folder, [http, http2, grpc, websocket], behind))?;
         let pid = self.run(&["nginx", "-c", &show(&file)])?;
         wait_for(http)?;
-        let ports = [Some(http), Some(http2), Some(grpc), None];
+        let ports = [Some(http), Some(http2), Some(grpc), None, Some(websocket), None];
         self.all.push(Peer { name: "nginx", ports, pids: cpu::tree(pid) });
         Ok(())
     }
 
-    fn haproxy(&mut self, behind: [u16; 3]) -> Result<()> {
-        let listen = ports::<4>()?;
+    fn haproxy(&mut self, behind: Behind) -> Result<()> {
+        let listen = ports::<SERVICES>()?;
         let file = self.write("haproxy.cfg", &haproxy(listen, behind))?;
         let pid = self.run(&["haproxy", "-db", "-f", &show(&file)])?;
         wait_for(listen[0])?;
@@ -174,14 +197,21 @@ fn show(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// Ports that are free, for now.
+/// Ports that are free, for now. They lie below those that the kernel gives to outgoing connections: the load makes
+/// many of these, and a server that could not have its port would be missed.
 fn ports<const N: usize>() -> Result<[u16; N]> {
-    let mut listeners = Vec::new();
+    static NEXT: AtomicU16 = AtomicU16::new(10_000);
     let mut ports = [0; N];
     for port in &mut ports {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(Error::of("no port is free"))?;
-        *port = listener.local_addr().map_err(Error::of("no port is free"))?.port();
-        listeners.push(listener);
+        *port = loop {
+            let next = NEXT.fetch_add(1, Ordering::Relaxed);
+            if next >= 32_000 {
+                return Err(Error::new("no port between 10000 and 32000 is free"));
+            }
+            if TcpListener::bind(("127.0.0.1", next)).is_ok() {
+                break next;
+            }
+        };
     }
     Ok(ports)
 }
@@ -213,16 +243,21 @@ fn nginx_server(folder: &Path, name: &str, port: u16, sink: u16) -> String {
     )
 }
 
-fn nginx_proxy(folder: &Path, listen: [u16; 3], behind: [u16; 2]) -> String {
-    let [h1, h2, grpc_listen] = listen;
-    let [http, grpc] = behind;
-    let pass = "proxy_pass http://http; proxy_http_version 1.1; proxy_set_header Connection ''; \
+fn nginx_proxy(folder: &Path, listen: [u16; 4], behind: Behind) -> String {
+    let [h1, h2, grpc_listen, websocket_listen] = listen;
+    let Behind { http, grpc, websocket, .. } = behind;
+    let pass = "proxy_http_version 1.1; \
                 proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; \
                 proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $http_host; \
                 proxy_set_header X-Request-Id $request_id; proxy_request_buffering off;";
     let call = "grpc_pass grpc://grpc; grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for; \
                 grpc_set_header X-Forwarded-Proto $scheme; grpc_set_header X-Forwarded-Host $http_host; \
                 grpc_set_header X-Request-Id $request_id;";
+    let plain = format!("proxy_pass http://http; proxy_set_header Connection ''; {pass}");
+    let upgrade = format!(
+        "proxy_pass http://127.0.0.1:{websocket}; proxy_set_header Connection upgrade; \
+         proxy_set_header Upgrade $http_upgrade; {pass}"
+    );
     let keep = "keepalive 512; keepalive_requests 1000000000;";
     format!(
         "worker_processes 1; daemon off; pid {0}/nginx.pid; error_log {0}/nginx.err;\n\
@@ -231,16 +266,17 @@ fn nginx_proxy(folder: &Path, listen: [u16; 3], behind: [u16; 2]) -> String {
          client_max_body_size 0; proxy_temp_path {0}/p; client_body_temp_path {0}/b;\n  \
          upstream http {{ server 127.0.0.1:{http}; {keep} }}\n  \
          upstream grpc {{ server 127.0.0.1:{grpc}; {keep} }}\n  \
-         server {{ listen 127.0.0.1:{h1} backlog=4096; location / {{ {pass} }} }}\n  \
-         server {{ listen 127.0.0.1:{h2} http2; location / {{ {pass} }} }}\n  \
+         server {{ listen 127.0.0.1:{h1} backlog=4096; location / {{ {plain} }} }}\n  \
+         server {{ listen 127.0.0.1:{h2} http2; location / {{ {plain} }} }}\n  \
+         server {{ listen 127.0.0.1:{websocket_listen}; location / {{ {upgrade} }} }}\n  \
          server {{ listen 127.0.0.1:{grpc_listen} http2; location / {{ {call} }} }}\n}}\n",
         folder.display(),
     )
 }
 
-fn haproxy(listen: [u16; 4], behind: [u16; 3]) -> String {
-    let [h1, h2, grpc_listen, tcp_listen] = listen;
-    let [http, grpc, tcp] = behind;
+fn haproxy(listen: [u16; SERVICES], behind: Behind) -> String {
+    let [h1, h2, grpc_listen, tcp_listen, websocket_listen, messages_listen] = listen;
+    let Behind { http, grpc, tcp, websocket, messages } = behind;
     let fields = "  option forwardfor\n  http-request set-header X-Forwarded-Proto http\n  \
                   http-request set-header X-Forwarded-Host %[req.hdr(host)]\n  \
                   unique-id-format %{+X}o\\ %ci:%cp_%fi:%fp_%Ts_%rt:%pid\n  \
@@ -252,6 +288,9 @@ fn haproxy(listen: [u16; 4], behind: [u16; 3]) -> String {
          frontend h2\n  bind 127.0.0.1:{h2} proto h2\n{fields}  default_backend http\n\
          frontend grpc\n  bind 127.0.0.1:{grpc_listen} proto h2\n{fields}  default_backend grpc\n\
          listen tcp\n  mode tcp\n  bind 127.0.0.1:{tcp_listen}\n  server s 127.0.0.1:{tcp}\n\
+         listen messages\n  mode tcp\n  bind 127.0.0.1:{messages_listen}\n  server s 127.0.0.1:{messages}\n\
+         frontend websocket\n  bind 127.0.0.1:{websocket_listen}\n{fields}  default_backend websocket\n\
+         backend websocket\n  server s 127.0.0.1:{websocket}\n\
          backend http\n  server s 127.0.0.1:{http}\n\
          backend grpc\n  server s 127.0.0.1:{grpc} proto h2\n",
     )

@@ -8,12 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    sched::{CpuSet, sched_setaffinity},
-    unistd::Pid,
-};
-
 use crate::{
+    cpu,
     error::{Error, Result},
     tools::Load,
 };
@@ -52,9 +48,7 @@ pub(crate) fn run(port: u16, rate: u32, seconds: u64) -> Result<Steady> {
 }
 
 fn connection(port: u16, first: Instant, between: Duration, count: u32) -> io::Result<Vec<Duration>> {
-    let mut cores = CpuSet::new();
-    cores.set(1)?;
-    sched_setaffinity(Pid::from_raw(0), &cores)?;
+    cpu::stay_on_load_core()?;
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    messages::Carrier,
+};
 
 /// What a run came to.
 pub(crate) struct Load {
@@ -33,6 +36,8 @@ pub(crate) enum Tool {
     Steady {
         rate: u32,
     },
+    /// Messages back and forth: `messages.rs`.
+    Messages(Carrier),
 }
 
 /// What wrk does for each request, in its own words.
@@ -68,7 +73,7 @@ pub(crate) fn run(tool: Tool, port: u16, seconds: u64, folder: &Path) -> Result<
             command.arg(format!("http://127.0.0.1:{port}{path}"));
             h2load(&mut command)
         }
-        Tool::Steady { .. } => Err(Error::new("a steady load has a runner of its own")),
+        Tool::Steady { .. } | Tool::Messages(_) => Err(Error::new("this load has a runner of its own")),
     }
 }
 
