@@ -22,6 +22,8 @@ pub enum Blame {
 pub enum Kind {
     /// The request breaks HTTP's rules.
     BadRequest,
+    /// The request's head is longer than is taken.
+    HeadTooLarge,
     /// The method cannot be forwarded.
     MethodNotSupported,
     /// No app of the gateway has this host.
@@ -62,8 +64,9 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the reference.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::BadRequest,
+        Self::HeadTooLarge,
         Self::MethodNotSupported,
         Self::UnknownHost,
         Self::HoldFull,
@@ -88,6 +91,7 @@ impl Kind {
     pub fn slug(self) -> &'static str {
         match self {
             Self::BadRequest => "bad-request",
+            Self::HeadTooLarge => "head-too-large",
             Self::MethodNotSupported => "method-not-supported",
             Self::UnknownHost => "unknown-host",
             Self::HoldFull => "hold-full",
@@ -113,6 +117,7 @@ impl Kind {
     pub fn title(self) -> &'static str {
         match self {
             Self::BadRequest => "The request is not valid HTTP",
+            Self::HeadTooLarge => "The request's head is too large",
             Self::MethodNotSupported => "The method is not supported",
             Self::UnknownHost => "No app has this host",
             Self::HoldFull => "Too many requests are waiting for the app",
@@ -138,6 +143,7 @@ impl Kind {
     pub fn status(self) -> u16 {
         match self {
             Self::BadRequest => 400,
+            Self::HeadTooLarge => 431,
             Self::UnknownHost => 404,
             Self::MethodNotSupported => 501,
             Self::WakeFailed
@@ -164,7 +170,7 @@ impl Kind {
         match self {
             Self::BadRequest | Self::UpstreamProtocol => (13, "INTERNAL"),
             Self::MethodNotSupported | Self::UnknownHost => (12, "UNIMPLEMENTED"),
-            Self::HoldFull | Self::HoldFullTotal => (8, "RESOURCE_EXHAUSTED"),
+            Self::HeadTooLarge | Self::HoldFull | Self::HoldFullTotal => (8, "RESOURCE_EXHAUSTED"),
             Self::ClientDeadline | Self::ResponseHeaderTimeout | Self::TotalTimeout => {
                 (4, "DEADLINE_EXCEEDED")
             }
@@ -184,7 +190,9 @@ impl Kind {
     /// Who has to change something.
     pub fn blame(self) -> Blame {
         match self {
-            Self::BadRequest | Self::MethodNotSupported | Self::UnknownHost => Blame::Client,
+            Self::BadRequest | Self::HeadTooLarge | Self::MethodNotSupported | Self::UnknownHost => {
+                Blame::Client
+            }
             Self::HoldDeadline
             | Self::ClientDeadline
             | Self::StillWaking
@@ -216,6 +224,7 @@ impl Kind {
             | Self::UpstreamUnreachable
             | Self::Draining => true,
             Self::BadRequest
+            | Self::HeadTooLarge
             | Self::MethodNotSupported
             | Self::UnknownHost
             | Self::AsleepByHand

@@ -28,6 +28,7 @@ mod app;
 mod bind;
 mod drain;
 mod hold;
+mod http1;
 mod http2;
 mod metrics;
 mod prober;

@@ -43,7 +43,7 @@ pub(crate) fn error(error: &Error, request_id: Option<&HeaderValue>, form: Form)
 /// Whether the connection is to be closed after this error: what follows a malformed request cannot be
 /// trusted, and an app that is gone may come back as another one.
 pub(crate) fn closes(kind: Kind) -> bool {
-    matches!(kind, Kind::BadRequest | Kind::MethodNotSupported | Kind::AppRemoved)
+    matches!(kind, Kind::BadRequest | Kind::HeadTooLarge | Kind::MethodNotSupported | Kind::AppRemoved)
 }
 
 fn problem(error: &Error, request_id: Option<&HeaderValue>, form: Form) -> Response<ResponseBody> {

@@ -60,12 +60,12 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 const CROWD: usize = 1_000;
-/// Allocations of one warm GET over HTTP/1.1: eleven, and room for what runs beside the requests, which is a few in
-/// thousands. A twelfth would show as a whole one more.
-const WARM_BUDGET: f64 = 11.5;
+/// Allocations of one warm GET over HTTP/1.1: three (the request's box, its id, and what that is shared by), and room for
+/// what runs beside the requests, which is a few in thousands. A fourth would show as a whole one more.
+const WARM_BUDGET: f64 = 3.5;
 /// Bytes on the heap for one held request: on a connection of its own over HTTP/1.1, as one of a hundred streams of a
 /// connection over HTTP/2. The kernel's socket comes on top.
-const HELD_BUDGET: [i64; 2] = [36_000, 7_000];
+const HELD_BUDGET: [i64; 2] = [6_000, 5_000];
 
 struct Played(mpsc::UnboundedReceiver<Change>);
 

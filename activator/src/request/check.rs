@@ -1,8 +1,8 @@
-//! What hyper lets through and RFC 9112 does not: checked here and answered with 400, never forwarded, as an
-//! app might read such a request differently than we do.
+//! What can be parsed and yet is no request to be passed on: checked here and answered with 400, as an app might read
+//! such a request differently than we do.
 //!
-//! hyper itself refuses malformed and differing lengths, folded lines, bare CR and NUL (400) and heads that
-//! are too long or have too many fields (431).
+//! Malformed and differing lengths, folded lines, bare CR and NUL, and heads that are too long or have too many fields
+//! are refused before, where heads are read: by [`crate::http1`] and by h2.
 
 use std::net::Ipv6Addr;
 

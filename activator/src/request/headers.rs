@@ -22,7 +22,7 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 const MAX_REQUEST_ID: usize = 128;
 
 /// Fields that belong to one hop (RFC 9110, 7.6.1).
-const HOP_BY_HOP: [HeaderName; 6] =
+static HOP_BY_HOP: [HeaderName; 6] =
     [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
 
 /// What apps are told about a client; one a connection, so that values are made once.
@@ -62,7 +62,8 @@ impl Forwarded {
             _ => format!("{};proto=http", self.node),
         };
         let element = HeaderValue::from_str(&element).unwrap_or(HeaderValue::from_static(""));
-        self.last = Some((host.clone(), element.clone()));
+        // A copy: it is not to keep the whole head of its request in memory.
+        self.last = HeaderValue::from_bytes(host.as_bytes()).ok().map(|host| (host, element.clone()));
         element
     }
 }
@@ -110,8 +111,8 @@ pub(super) fn to_upstream<B>(
 
 /// The target without scheme and authority. `http://a?x` has a query and no path: it gets one.
 ///
-/// `None` if what is left is no target of its own: hyper takes characters after an authority that it takes
-/// nowhere else.
+/// `None` if what is left is no target of its own: characters are taken after an authority that are taken nowhere
+/// else.
 pub(super) fn origin_form(uri: &Uri) -> Option<Uri> {
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     if target == "*" {
@@ -121,8 +122,7 @@ pub(super) fn origin_form(uri: &Uri) -> Option<Uri> {
     format!("{slash}{target}").parse().ok()
 }
 
-/// Makes the head one of HTTP/1.1: a body whose length is not known is chunked, whatever the method (hyper would
-/// leave out that of a GET). Pieces into which HTTP/2 may cut a Cookie become one (RFC 9113, 8.2.3).
+/// Makes the head one of HTTP/1.1: a body whose length is not known is chunked, whatever the method. Pieces into which HTTP/2 may cut a Cookie become one (RFC 9113, 8.2.3).
 pub(super) fn to_http1<B: Body>(request: &mut Request<B>) {
     let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
     if !request.body().is_end_stream() && !request.headers().contains_key(CONTENT_LENGTH) {
@@ -195,26 +195,38 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
-            // These frame or route the message: naming them must not make them vanish.
-            .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
-            .collect();
-        for name in named {
+    // One look at the names costs less than asking for each of those that are mostly not there.
+    let mut there = [false; 6];
+    for name in headers.keys() {
+        if let Some(index) = HOP_BY_HOP.iter().position(|hop| hop == name) {
+            there[index] = true;
+        }
+    }
+    if there[0] {
+        for name in named_by_connection(headers) {
             headers.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
+    for (name, _) in HOP_BY_HOP.iter().zip(there).filter(|(_, there)| *there) {
         headers.remove(name);
     }
 }
 
-pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &[u8]) -> bool {
+/// The fields that `Connection` names, but for those that are removed in any case.
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive") && !name.eq_ignore_ascii_case(b"close"))
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        // These frame or route the message: naming them must not make them vanish.
+        .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
+        .collect()
+}
+
+pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &[u8]) -> bool {
     headers.get_all(name).iter().any(|value| {
         value.as_bytes().split(|b| *b == b',').any(|part| {
             let part = part.split(|b| *b == b';').next().unwrap_or_default();

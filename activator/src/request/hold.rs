@@ -191,17 +191,16 @@ impl<'a> Passage<'a> {
             }
             std::future::pending::<Infallible>().await
         };
-        let answer_after = async {
-            match policy.hold.answer_after {
-                Some(limit) => tokio::time::sleep_until((guard.started() + limit).into()).await,
-                None => std::future::pending().await,
-            }
-        };
         let (limit, late) = match self.client_limit {
             Some(own) if own < policy.wake.deadline => (own, Kind::ClientDeadline),
             _ => (policy.wake.deadline, Kind::HoldDeadline),
         };
-        let deadline = tokio::time::sleep_until((guard.started() + limit).into());
+        // One timer for both, as every held request has it.
+        let (until, late) = match policy.hold.answer_after {
+            Some(after) if after < limit => (after, Kind::StillWaking),
+            _ => (limit, late),
+        };
+        let time_is_up = tokio::time::sleep_until((guard.started() + until).into());
         let (outcome, verdict) = tokio::select! {
             biased;
             verdict = place.verdict() => match verdict {
@@ -209,8 +208,7 @@ impl<'a> Passage<'a> {
                 Err(error) => (error.kind().slug(), Err(Stop::Error(error))),
             },
             () = self.connection.gone(self.leaving) => (CLIENT_GONE, Err(Stop::Gone)),
-            () = deadline => (late.slug(), Err(self.too_late(late, limit).into())),
-            () = answer_after => (Kind::StillWaking.slug(), Err(self.still_waking().into())),
+            () = time_is_up => (late.slug(), Err(self.time_is_up(late, until).into())),
             never = read_ahead => match never {},
         };
         let admitted = verdict.as_ref().ok().map(|admission| admission.admitted);
@@ -241,6 +239,13 @@ impl<'a> Passage<'a> {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(10 << self.held.returns)) => Ok(()),
             () = self.connection.gone(self.leaving) => Err(Stop::Gone),
+        }
+    }
+
+    fn time_is_up(&self, kind: Kind, limit: Duration) -> Error {
+        match kind {
+            Kind::StillWaking => self.still_waking(),
+            kind => self.too_late(kind, limit),
         }
     }
 

@@ -25,26 +25,30 @@ mod upgrade;
 
 use std::{cell::RefCell, rc::Rc};
 
-use body::BodyFate;
 use bytes::Bytes;
 use h2::Reason;
-pub(crate) use headers::Forwarded;
+pub(crate) use headers::{Forwarded, has_token};
 use http::{Response, StatusCode};
-pub(crate) use serve::serve;
+pub(crate) use serve::{Prepared, serve};
 
-use crate::{error::Error, worker::Connection};
+use crate::{
+    error::Error,
+    worker::{Connection, InterimSender},
+};
 
 /// Who sent a request, and what of the connection is this request's own.
 pub(crate) struct Caller {
     pub(crate) connection: Rc<Connection>,
-    fate: BodyFate,
     interim: Option<Interim>,
     version: http::Version,
 }
 
-/// Where interim responses go on HTTP/2. On HTTP/1.1 hyper sends the only one that it can, `100 Continue`.
+/// Where interim responses go. HTTP/1.0 knows none.
 #[derive(Clone)]
-struct Interim(Rc<RefCell<h2::server::SendResponse<Bytes>>>);
+enum Interim {
+    Http1(InterimSender),
+    Http2(Rc<RefCell<h2::server::SendResponse<Bytes>>>),
+}
 
 /// There is nobody to answer, or nothing to say.
 #[derive(Debug, thiserror::Error)]
@@ -73,9 +77,8 @@ impl From<Error> for Stop {
 
 impl Caller {
     /// A request of an HTTP/1.1 connection.
-    pub(crate) fn http1(connection: Rc<Connection>, fate: BodyFate) -> Self {
-        fate.set(false);
-        Self { connection, fate, interim: None, version: http::Version::HTTP_11 }
+    pub(crate) fn http1(connection: Rc<Connection>, interim: Option<InterimSender>) -> Self {
+        Self { connection, interim: interim.map(Interim::Http1), version: http::Version::HTTP_11 }
     }
 
     /// A stream of an HTTP/2 connection.
@@ -83,8 +86,8 @@ impl Caller {
         connection: Rc<Connection>,
         respond: Rc<RefCell<h2::server::SendResponse<Bytes>>>,
     ) -> Self {
-        let interim = Some(Interim(respond));
-        Self { connection, fate: BodyFate::default(), interim, version: http::Version::HTTP_2 }
+        let interim = Some(Interim::Http2(respond));
+        Self { connection, interim, version: http::Version::HTTP_2 }
     }
 
     fn is_http2(&self) -> bool {
@@ -101,7 +104,10 @@ impl Interim {
     }
 
     fn send(&self, response: Response<()>) {
-        // Fails only when the stream is closed.
-        drop(self.0.borrow_mut().send_informational(response));
+        match self {
+            Self::Http1(sender) => sender.send(&response),
+            // Fails only when the stream is closed.
+            Self::Http2(respond) => drop(respond.borrow_mut().send_informational(response)),
+        }
     }
 }

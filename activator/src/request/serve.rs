@@ -18,8 +18,10 @@ use tokio::time::timeout;
 use super::{
     Caller, Stop, Unanswered,
     attempt::{self, Engaged, Outcome, Switched, Target},
-    body::{Received, RequestBody, ResponseBody},
-    check, expect, grpc, headers,
+    body::{Answer, Received, RequestBody, ResponseBody},
+    check,
+    expect::Permission,
+    grpc, headers,
     hold::{Admitted, HELD_BASE, Held, Passage, Waiting},
     in_flight::InFlight,
     probe,
@@ -29,10 +31,10 @@ use super::{
 use crate::{
     drain::Stage,
     error::{Error, Kind},
-    http2::STREAM_WINDOW,
+    http2::{RecvBody, STREAM_WINDOW},
     metrics::Protocol,
     respond::{self, Form},
-    worker::{Chosen, Connection, Serve, WorkerApp},
+    worker::{Chosen, Connection, Serve, UpstreamStream, WorkerApp},
 };
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -40,20 +42,23 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// How much of an unknown host is told to the client, in characters.
 const SHOWN_HOST: usize = 100;
 
-/// Serves one request.
-pub(crate) fn serve(
-    caller: Caller,
-    request: Request<Received>,
-) -> impl Future<Output = Result<Response<ResponseBody>, Unanswered>> {
-    // Boxed: it is handed on from future to future, each of which would have room for it twice.
-    let request = Box::new(outgoing(request, &caller));
-    serve_outgoing(caller, request)
-}
-
-async fn serve_outgoing(
+/// A request that is ready to be served. Boxed: it is handed on from future to future, each of which would have room
+/// for it twice.
+pub(crate) struct Prepared {
     caller: Caller,
     request: Box<Request<RequestBody>>,
-) -> Result<Response<ResponseBody>, Unanswered> {
+}
+
+impl Prepared {
+    pub(crate) fn new(caller: Caller, request: Request<Received>) -> Self {
+        let request = Box::new(outgoing(request, &caller));
+        Self { caller, request }
+    }
+}
+
+/// Serves one request.
+pub(crate) async fn serve(prepared: Prepared) -> Result<Response<ResponseBody>, Unanswered> {
+    let Prepared { caller, request } = prepared;
     let connection = caller.connection.clone();
     connection.state.on_request();
     let form = if grpc::is_call(request.headers()) { Form::Grpc } else { Form::Http };
@@ -149,8 +154,14 @@ async fn serve_app(
         Ok(Passed::Response(response)) => (response, None),
         Ok(Passed::Tunnel(response, stream, chosen, received)) => {
             guard.opened();
-            let tunnel =
-                Tunnel::new(stream, HalfClosed::UPGRADE, received, guard, chosen, app.policy().timeouts);
+            let tunnel = Tunnel::new(
+                stream,
+                HalfClosed::UPGRADE,
+                received.map(|body| *body),
+                guard,
+                chosen,
+                app.policy().timeouts,
+            );
             return Ok(response.map(|()| ResponseBody::tunnel(tunnel)));
         }
         Err(Stop::Gone) => return Err(Unanswered::ClientGone),
@@ -217,7 +228,7 @@ fn closing(
 enum Passed {
     Response(Response<ResponseBody>),
     /// The client and the app have changed the protocol.
-    Tunnel(Response<()>, crate::worker::UpstreamStream, Chosen, Option<crate::http2::RecvBody>),
+    Tunnel(Response<()>, UpstreamStream, Chosen, Option<Box<RecvBody>>),
 }
 
 /// From the gate to the head of a response.
@@ -243,7 +254,7 @@ async fn pass(
     let mut tunnelled = None;
     if wish.upgrade.is_some() {
         let body = std::mem::replace(request.body_mut(), RequestBody::none(caller));
-        tunnelled = body.into_tunnel();
+        tunnelled = body.into_tunnel().map(Box::new);
         if tunnelled.is_some() {
             head += u64::from(STREAM_WINDOW); // the client may fill it while it waits
         }
@@ -263,42 +274,69 @@ async fn pass(
         if wish.is_connect && upstream == UpstreamProtocol::H2c {
             return Err(upgrade::not_over_http2(&passage.app.app.id).into());
         }
-        let policy = passage.app.policy();
         let target = Target { app: passage.app, caller, address };
-        let outcome = if let Some(protocol) = &wish.upgrade
-            && upstream != UpstreamProtocol::H2c
-        {
-            let switching = Box::pin(attempt::upgrade(target, chosen, request));
-            match within_limits(passage.app, guard, &policy, switching).await? {
-                Switched::Yes(mut response, stream, chosen) => {
-                    if !upgrade::is_agreed(response.headers(), protocol) {
-                        return Err(switched_unasked(passage.app).into());
-                    }
-                    upgrade::to_client(&mut response, protocol, wish.http2);
-                    timed(&mut response, guard, &passage.held);
+        let (undelivered, chosen) =
+            match forward(passage, wish, guard, target, chosen, upstream, request).await? {
+                Forwarded::Response(response) => return Ok(Passed::Response(response)),
+                Forwarded::Switched(response, stream, chosen) => {
                     return Ok(Passed::Tunnel(response, stream, chosen, tunnelled));
                 }
-                Switched::No(outcome) => outcome,
+                Forwarded::Not(undelivered, chosen) => (undelivered, chosen),
+            };
+        request = undelivered;
+        word = passage.go_back(guard, chosen, address).await?;
+    }
+}
+
+/// What came of it.
+enum Forwarded {
+    Response(Response<ResponseBody>),
+    /// The app has changed the protocol.
+    Switched(Response<()>, UpstreamStream, Chosen),
+    /// The endpoint cannot be reached.
+    Not(Box<Request<RequestBody>>, Chosen),
+}
+
+/// Sends a request to an endpoint and makes what comes one for the client.
+async fn forward(
+    passage: &Passage<'_>,
+    wish: &Wish,
+    guard: &InFlight,
+    target: Target<'_>,
+    chosen: Chosen,
+    upstream: UpstreamProtocol,
+    request: Box<Request<RequestBody>>,
+) -> Result<Forwarded, Stop> {
+    let policy = passage.app.policy();
+    let outcome = if let Some(protocol) = &wish.upgrade
+        && upstream != UpstreamProtocol::H2c
+    {
+        let switching = Box::pin(attempt::upgrade(target, chosen, request));
+        match within_limits(passage.app, guard, &policy, switching).await? {
+            Switched::Yes(mut response, stream, chosen) => {
+                if !upgrade::is_agreed(response.headers(), protocol) {
+                    return Err(switched_unasked(passage.app).into());
+                }
+                upgrade::to_client(&mut response, protocol, wish.http2);
+                timed(&mut response, guard, &passage.held);
+                return Ok(Forwarded::Switched(response, stream, chosen));
             }
-        } else {
-            let over_http2 = wish.upstream_http2(upstream);
-            let attempt = pin!(attempt::attempt(target, chosen, over_http2, request));
-            within_limits(passage.app, guard, &policy, attempt).await?
-        };
-        match outcome {
-            Outcome::Response(response, _) if wish.is_connect && response.status().is_success() => {
-                return Err(upgrade::not_agreed(&passage.app.app.id, response.status()).into());
-            }
-            Outcome::Response(response, engaged) => {
-                let response = finish(passage, guard, &policy, response, engaged)?;
-                return Ok(Passed::Response(response));
-            }
-            Outcome::Failed(stop) => return Err(stop),
-            Outcome::Unreachable(undelivered, chosen) => {
-                request = undelivered;
-                word = passage.go_back(guard, chosen, address).await?;
-            }
+            Switched::No(outcome) => outcome,
         }
+    } else {
+        let over_http2 = wish.upstream_http2(upstream);
+        let attempt = pin!(attempt::attempt(target, chosen, over_http2, request));
+        within_limits(passage.app, guard, &policy, attempt).await?
+    };
+    match outcome {
+        Outcome::Response(response, _) if wish.is_connect && response.status().is_success() => {
+            Err(upgrade::not_agreed(&passage.app.app.id, response.status()).into())
+        }
+        Outcome::Response(response, engaged) => {
+            finish(passage, guard, &policy, response, engaged).map(Forwarded::Response)
+        }
+        Outcome::Failed(stop) => Err(stop),
+        Outcome::Unreachable(undelivered, chosen) => Ok(Forwarded::Not(undelivered, chosen)),
     }
 }
 
@@ -348,7 +386,7 @@ fn finish(
     passage: &Passage<'_>,
     guard: &InFlight,
     policy: &Policy,
-    response: Response<Received>,
+    response: Response<Answer>,
     engaged: Engaged,
 ) -> Result<Response<ResponseBody>, Stop> {
     let app = passage.app;
@@ -362,19 +400,19 @@ fn finish(
     if let Some(slot) = &engaged.chosen().slot {
         slot.response_head();
     }
-    let (mut response, received) = {
-        let (parts, received) = response.into_parts();
-        (Response::from_parts(parts, ()), received)
+    let (mut response, answer) = {
+        let (parts, answer) = response.into_parts();
+        (Response::from_parts(parts, ()), answer)
     };
     // An app that speaks HTTP/1.0 does not make the client's connection one of HTTP/1.0.
     *response.version_mut() = Version::HTTP_11;
     headers::to_client(response.headers_mut());
     // An app on HTTP/2 may send both; a client on HTTP/1.1 would take them for the next response (RFC 9110, 15.3.5).
-    let received = if response.status() == StatusCode::NO_CONTENT {
+    let answer = if response.status() == StatusCode::NO_CONTENT {
         response.headers_mut().remove(CONTENT_LENGTH);
-        Received::Empty
+        Answer::Empty
     } else {
-        received
+        answer
     };
     timed(&mut response, guard, &passage.held);
     let total = policy.timeouts.total.map(|limit| (guard.started() + guard.held_for() + limit).into());
@@ -383,7 +421,7 @@ fn finish(
         let left = policy.timeouts.total.map(|limit| limit.saturating_sub(guard.spent()));
         passage.connection.state.limit_response(guard.tick(), idle, left);
     }
-    Ok(response.map(|()| ResponseBody::upstream(received, engaged).with_deadlines(idle, total)))
+    Ok(response.map(|()| ResponseBody::upstream(answer, engaged).with_deadlines(idle, total)))
 }
 
 /// Tells how long the request was held, if it was.
@@ -395,13 +433,10 @@ fn timed<B>(response: &mut Response<B>, guard: &InFlight, held: &Held) {
 
 /// Makes a client's request one for the app; its body is not asked for.
 fn outgoing(request: Request<Received>, caller: &Caller) -> Request<RequestBody> {
-    let expects = headers::expects_continue(request.headers());
-    let (permission, grant) = expects.then(expect::permission).unzip();
-    let mut request = request.map(|body| RequestBody::new(body, permission, caller));
-    if let Some(grant) = grant {
-        grant.on(&mut request);
-    }
-    request
+    // HTTP/1.0 knows no interim response to wait for.
+    let expects = request.version() != Version::HTTP_10 && headers::expects_continue(request.headers());
+    let permission = expects.then(Permission::default);
+    request.map(|body| RequestBody::new(body, permission, caller))
 }
 
 /// What a held request's head is charged, in bytes.

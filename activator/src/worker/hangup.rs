@@ -1,9 +1,9 @@
 //! Notices at once that the client of a held request is gone.
 //!
-//! hyper does not: while a request's body is unread or a pipelined request is buffered, nobody reads the
-//! socket, so nobody sees its end. One further epoll instance per worker watches the sockets of held requests
-//! for `EPOLLRDHUP` alone, edge-triggered: silent on data, fires on FIN and RST. It is itself watched by the
-//! runtime, so it costs nothing while nothing is held.
+//! While a request's body is unread or a pipelined request is buffered, nobody reads the socket, so nobody sees its
+//! end. One further epoll instance per worker watches the sockets of held requests for `EPOLLRDHUP` alone,
+//! edge-triggered: silent on data, fires on FIN and RST. It is itself watched by the runtime, so it costs nothing while
+//! nothing is held.
 
 use std::{
     cell::RefCell,
@@ -111,7 +111,7 @@ impl Drop for Watch {
         self.hangups.watched.borrow_mut().remove(self.key);
         // SAFETY: the descriptor is only compared by the kernel with those of this epoll instance; if it were
         // closed by now, or even another socket's, the call would do nothing but fail.
-        #[allow(unsafe_code, reason = "nix wants a BorrowedFd, the owner is hyper's connection")]
+        #[allow(unsafe_code, reason = "nix wants a BorrowedFd, the owner is the connection's own task")]
         let socket = unsafe { BorrowedFd::borrow_raw(self.socket) };
         let _ = self.hangups.epoll.delete(socket);
     }

@@ -1,61 +1,104 @@
-//! One HTTP/1.1 connection to an endpoint, and who moves it on.
+//! One HTTP/1.1 connection to an endpoint, moved on by the task of the request that uses it: the bytes to and from the
+//! app are moved where the client's are, and no other task has to be woken on the way.
 //!
-//! As a rule it is the task of the request that uses it: the bytes to and from the app are then moved where the
-//! client's are, and no other task has to be woken on the way. While idle, nobody does; what came meanwhile is
-//! looked at before it is used again. Only an upload that goes on while its response streams needs a task of
-//! its own: a client that does not read the response must not stop what it sends.
+//! While it is idle, nobody moves it; what came meanwhile is looked at before it is used again. Only an upload that goes
+//! on while its response streams gets a task of its own: a client that does not read the response must not stop what it
+//! sends.
 
 use std::{
+    cell::{Cell, RefCell},
     future::poll_fn,
     net::SocketAddr,
-    os::fd::RawFd,
-    pin::{Pin, pin},
+    os::fd::{AsRawFd, RawFd},
     rc::Rc,
     task::{Context, Poll, Waker},
 };
 
-use http::{Request, Response};
-use http_body::Body;
-use hyper::{
-    body::Incoming,
-    client::conn::{
-        TrySendError,
-        http1::{self, SendRequest},
-    },
-};
-use hyper_util::rt::TokioIo;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http_body::{Frame, SizeHint};
 use nix::errno::Errno;
+use tokio::{net::TcpStream, task::AbortHandle};
 
-use super::{
-    pool::{Key, peek},
-    upstream::{HeadBudget, UpstreamStream},
+use super::pool::{Key, peek};
+use crate::{
+    http1::{BodyReader, Broken, Framing, Head, Malformed, ReadBuffer, SendError, Sending, parse_response},
+    prober,
+    request::body::RequestBody,
 };
-use crate::{prober, request::body::RequestBody};
 
-type Connection = http1::Connection<TokioIo<UpstreamStream>, RequestBody>;
+/// Bytes that may come before the head of a final response is complete: all interim ones together.
+const INTERIM_BUDGET: usize = 1 << 20;
 
 /// See the [module](self).
 pub(crate) struct Http1Connection {
-    sender: SendRequest<RequestBody>,
-    driver: Driver,
+    /// Shared with the task of an upload; borrowed within one poll only.
+    stream: Rc<RefCell<TcpStream>>,
+    buffer: ReadBuffer,
+    sending: Sending,
+    body: BodyReader,
+    /// Another request may follow, as far as the last response says.
+    keep_alive: bool,
+    upload: Option<Upload>,
     pub(super) key: Key,
     /// It has carried a request before.
-    pub(super) used: bool,
+    used: bool,
     /// The tick at which it became idle.
     pub(super) since: u32,
-    socket: RawFd,
-    budget: Rc<HeadBudget>,
 }
 
-/// Who moves a connection on.
-#[expect(clippy::large_enum_variant, reason = "the large one is the rule, and all of it is in a box")]
-enum Driver {
-    /// Who uses it.
-    User(Connection),
-    /// A task of its own.
-    Task,
-    /// Nobody: it has ended.
-    Ended,
+/// A task that sends the rest of a request's body while the response streams.
+struct Upload {
+    task: AbortHandle,
+    is_done: Rc<Cell<bool>>,
+    /// It goes on to its end even if this is dropped.
+    is_detached: bool,
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if !self.is_detached {
+            self.task.abort();
+        }
+    }
+}
+
+/// Why a request got no response.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Nothing of it was sent, as the app had closed the connection. Its body is whole.
+    Unsent,
+    /// The connection ended. Whether any of a response had come.
+    Closed { answered: bool },
+    /// What came is not HTTP/1.1.
+    Malformed(Malformed),
+    /// A megabyte came, and no final response.
+    Endless,
+    /// The request's body broke off.
+    Body,
+}
+
+/// What goes on between a request and the head of its response.
+struct Exchange<'a, I> {
+    request: &'a mut Request<RequestBody>,
+    /// Takes interim responses.
+    interim: I,
+    /// Bytes of the head that were looked at.
+    seen: usize,
+    /// Bytes of interim responses.
+    spent: usize,
+    upstream: Upstream,
+}
+
+/// What becomes of the request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Upstream {
+    /// It is being sent, or is.
+    Sent,
+    /// Nothing of it was sent, as the app had closed its side; but it may have said something before.
+    Unsent,
+    /// Its body broke off.
+    BodyBroke,
 }
 
 impl Http1Connection {
@@ -64,28 +107,21 @@ impl Http1Connection {
     /// # Errors
     /// If the endpoint does not take it.
     pub(crate) async fn open(generation: u64, address: SocketAddr) -> std::io::Result<Box<Self>> {
-        let stream = UpstreamStream::new(prober::connect(address).await?);
-        let (socket, budget) = (stream.socket(), stream.head_budget());
-        let (sender, connection) =
-            http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
-        let driver = Driver::User(connection);
-        let key = Key { generation, address };
-        Ok(Box::new(Self { sender, driver, key, used: false, since: 0, socket, budget }))
+        Ok(Self::new(prober::connect(address).await?, generation, address))
     }
 
-    /// One that was opened and used elsewhere, for the rest of a response; `None` if it has ended by now.
-    pub(crate) fn adopt(
-        sender: SendRequest<RequestBody>,
-        connection: Option<Connection>,
-        generation: u64,
-        address: SocketAddr,
-        socket: RawFd,
-        budget: Rc<HeadBudget>,
-    ) -> Box<Self> {
-        let mut driver = connection.map_or(Driver::Ended, Driver::User);
-        driver.go_on_alone();
-        let key = Key { generation, address };
-        Box::new(Self { sender, driver, key, used: false, since: 0, socket, budget })
+    fn new(stream: TcpStream, generation: u64, address: SocketAddr) -> Box<Self> {
+        Box::new(Self {
+            stream: Rc::new(RefCell::new(stream)),
+            buffer: ReadBuffer::new(),
+            sending: Sending::default(),
+            body: BodyReader::new(Framing::None),
+            keep_alive: true,
+            upload: None,
+            key: Key { generation, address },
+            used: false,
+            since: 0,
+        })
     }
 
     /// Whether it has carried a request before.
@@ -93,102 +129,199 @@ impl Http1Connection {
         self.used
     }
 
-    /// Sends a request and waits for the head of its response.
+    /// Sends a request and waits for the head of its response, whose fields take the place of the request's: it is not
+    /// needed any more. `interim` is given the interim ones. On failure the request is as it was, but for what was
+    /// taken of its body.
     ///
     /// # Errors
-    /// hyper's, with the request if none of it was sent.
-    pub(crate) fn send(
+    /// See [`Failure`]. The connection is of no more use then.
+    pub(crate) async fn exchange(
         &mut self,
-        request: Request<RequestBody>,
-    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> {
-        let has_body = !request.body().is_end_stream();
-        self.budget.await_head();
-        let answer = self.sender.try_send_request(request);
-        async move {
-            let mut answer = pin!(answer);
-            let answered = poll_fn(|cx| match self.driver.poll(cx) {
-                Some(mut quiet) => answer.as_mut().poll(&mut quiet),
-                None => answer.as_mut().poll(cx),
-            })
-            .await;
-            if answered.is_ok() {
-                self.budget.head_came();
-                if has_body && !self.sender.is_ready() {
-                    self.driver.go_on_alone();
-                }
-            }
-            answered
+        request: &mut Request<RequestBody>,
+        interim: impl FnMut(Response<()>),
+    ) -> Result<Response<()>, Failure> {
+        self.sending.begin_request(request);
+        let mut exchange = Exchange { request, interim, seen: 0, spent: 0, upstream: Upstream::Sent };
+        let head = poll_fn(|cx| self.poll_exchange(cx, &mut exchange)).await?;
+        if exchange.upstream == Upstream::Unsent {
+            self.sending.go_deaf();
         }
+        self.body = BodyReader::new(head.framing);
+        self.keep_alive = head.keep_alive && head.status != StatusCode::SWITCHING_PROTOCOLS;
+        let mut response = response(&head);
+        *response.headers_mut() = std::mem::take(request.headers_mut());
+        if let Some(reason) = head.reason {
+            response.extensions_mut().insert(reason);
+        }
+        Ok(response)
     }
 
-    /// Reads more of the response's body, polled by `poll`.
-    pub(crate) fn poll_body<T>(
+    fn poll_exchange<I: FnMut(Response<()>)>(
         &mut self,
         cx: &mut Context<'_>,
-        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
-        let Driver::User(_) = self.driver else { return poll(cx) };
-        if let Poll::Ready(got) = poll(&mut quiet()) {
-            return Poll::Ready(got);
+        exchange: &mut Exchange<'_, I>,
+    ) -> Poll<Result<Head, Failure>> {
+        loop {
+            if exchange.upstream == Upstream::Sent && !self.sending.is_done() {
+                let body = exchange.request.body_mut();
+                match self.sending.poll(cx, &mut *self.stream.borrow_mut(), body) {
+                    Poll::Ready(Err(SendError::Closed)) => {
+                        body.put_back(self.sending.take_back());
+                        exchange.upstream = Upstream::Unsent;
+                    }
+                    Poll::Ready(Err(SendError::Body)) => exchange.upstream = Upstream::BodyBroke,
+                    Poll::Ready(Ok(())) | Poll::Pending => {}
+                }
+            }
+            match self.poll_head(cx, exchange) {
+                Poll::Ready(Ok(head)) if is_interim(head.status) => {
+                    if head.status == StatusCode::CONTINUE {
+                        exchange.request.body_mut().permit();
+                    }
+                }
+                Poll::Pending if exchange.upstream == Upstream::BodyBroke => {
+                    return Poll::Ready(Err(Failure::Body));
+                }
+                polled => return polled,
+            }
         }
-        match self.driver.poll(cx) {
-            Some(mut quiet) => poll(&mut quiet),
-            None => poll(cx),
+    }
+
+    /// The next head.
+    fn poll_head<I: FnMut(Response<()>)>(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &mut Exchange<'_, I>,
+    ) -> Poll<Result<Head, Failure>> {
+        loop {
+            if self.buffer.as_slice().len() > exchange.seen
+                && let Some(head) = self.take_head(exchange)?
+            {
+                return Poll::Ready(Ok(head));
+            }
+            exchange.seen = self.buffer.as_slice().len();
+            if exchange.spent + exchange.seen > INTERIM_BUDGET {
+                return Poll::Ready(Err(Failure::Endless));
+            }
+            let filled = self.buffer.poll_fill(cx, &mut *self.stream.borrow_mut());
+            if !matches!(std::task::ready!(filled), Ok(1..)) {
+                let answered = exchange.seen + exchange.spent > 0;
+                return Poll::Ready(Err(match exchange.upstream {
+                    Upstream::Unsent if !answered => Failure::Unsent,
+                    _ => Failure::Closed { answered },
+                }));
+            }
         }
     }
 
-    /// Whether the connection was ended because the head of the response did not end.
-    pub(crate) fn head_is_endless(&self) -> bool {
-        self.budget.is_spent()
+    /// A head, if it is all there; an interim one is passed on.
+    fn take_head<I: FnMut(Response<()>)>(
+        &mut self,
+        exchange: &mut Exchange<'_, I>,
+    ) -> Result<Option<Head>, Failure> {
+        let to_head = exchange.request.method() == Method::HEAD;
+        let mut interim = HeaderMap::new();
+        let headers = exchange.request.headers_mut();
+        let parsed = parse_response(&mut self.buffer, exchange.seen, to_head, headers, &mut interim);
+        let Some(head) = parsed.map_err(Failure::Malformed)? else { return Ok(None) };
+        exchange.seen = 0;
+        if is_interim(head.status) {
+            exchange.spent += head.length;
+            let mut response = response(&head);
+            *response.headers_mut() = interim;
+            (exchange.interim)(response);
+        }
+        Ok(Some(head))
     }
 
-    /// Whether it has ended, as far as is known without a look into the socket. For an idle one.
-    pub(super) fn is_ended(&mut self) -> bool {
-        self.driver.poll(&mut quiet());
-        self.sender.is_closed()
+    /// Carries no request after this one.
+    pub(crate) fn use_once(&mut self) {
+        self.keep_alive = false;
     }
 
-    /// Whether it was closed when it was last moved on.
-    pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+    /// Whether all of the request was sent.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.sending.is_done()
     }
 
-    /// Whether it takes a request now.
-    pub(super) fn is_ready(&self) -> bool {
-        self.sender.is_ready()
+    /// Sends the rest of a request's body, for whose end the head of the response did not wait.
+    pub(crate) fn go_on_sending(&mut self, mut body: RequestBody) {
+        let mut sending = std::mem::take(&mut self.sending);
+        let stream = self.stream.clone();
+        let is_done = Rc::<Cell<bool>>::default();
+        let done = is_done.clone();
+        let task = tokio::task::spawn_local(async move {
+            let sent = poll_fn(|cx| sending.poll(cx, &mut *stream.borrow_mut(), &mut body)).await;
+            done.set(sent.is_ok() && !sending.is_deaf());
+        });
+        self.upload = Some(Upload { task: task.abort_handle(), is_done, is_detached: false });
     }
 
-    /// Whether the peer has closed the connection or sent something unasked, seen in the socket itself: the
-    /// runtime may not have been told yet.
+    /// What has come of the response's body.
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        self.body.poll_frame(cx, &mut self.buffer, &mut *self.stream.borrow_mut())
+    }
+
+    /// Whether all of the response was taken.
+    pub(crate) fn is_body_ended(&self) -> bool {
+        self.body.is_ended()
+    }
+
+    /// How long what is left of the response's body is.
+    pub(crate) fn body_size(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
+    /// Its socket, and what was read from it that belongs to no response: for one that has changed its protocol.
+    /// `None` if it is still in use.
+    pub(crate) fn into_stream(self: Box<Self>) -> Option<(TcpStream, Bytes)> {
+        let Self { stream, mut buffer, .. } = *self;
+        let read = buffer.as_slice().len();
+        Some((Rc::into_inner(stream)?.into_inner(), buffer.take(read)))
+    }
+
+    /// Makes it idle, as of this tick. False if it can carry no further request.
+    ///
+    /// An upload that has not ended goes on to its end: the client may be told nothing else than to send.
+    pub(super) fn rest(&mut self, now: u32) -> bool {
+        let is_sent = match self.upload.take() {
+            None => self.sending.is_done() && !self.sending.is_deaf(),
+            Some(upload) if upload.is_done.get() => true,
+            Some(mut upload) => {
+                upload.is_detached = true;
+                false
+            }
+        };
+        self.used = true;
+        self.since = now;
+        self.buffer.rest();
+        is_sent && self.keep_alive && self.body.is_ended() && self.buffer.is_empty()
+    }
+
+    /// Whether it has ended, or the app has said something unasked. For an idle one.
+    pub(super) fn is_ended(&self) -> bool {
+        let mut quiet = Context::from_waker(Waker::noop());
+        // What the runtime knows costs no system call, and is mostly nothing.
+        self.stream.borrow().poll_read_ready(&mut quiet).is_ready() && self.is_stale()
+    }
+
+    /// The same, seen in the socket itself: the runtime may not have been told yet.
     pub(crate) fn is_stale(&self) -> bool {
-        // Not closed, so the descriptor is open: its owner is here, or a task of this thread.
-        self.sender.is_closed() || peek(self.socket) != Err(Errno::EAGAIN)
+        peek(self.socket()) != Err(Errno::EAGAIN)
+    }
+
+    fn socket(&self) -> RawFd {
+        self.stream.borrow().as_raw_fd()
     }
 }
 
-/// For what is only moved on by the connection, and so is looked at whenever that was: nobody is to be woken.
-fn quiet() -> Context<'static> {
-    Context::from_waker(Waker::noop())
+fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
-impl Driver {
-    /// Moves the connection on if that is the caller's part. What the connection gives is then to be polled
-    /// with the context that is returned.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Option<Context<'static>> {
-        let Self::User(connection) = self else { return None };
-        if Pin::new(connection).poll(cx).is_ready() {
-            // How it ended is told to whoever waits for its answer.
-            *self = Self::Ended;
-        }
-        Some(quiet())
-    }
-
-    fn go_on_alone(&mut self) {
-        let Self::User(_) = self else { return };
-        if let Self::User(connection) = std::mem::replace(self, Self::Task) {
-            tokio::task::spawn_local(async move {
-                drop(connection.await);
-            });
-        }
-    }
+fn response(head: &Head) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = head.status;
+    *response.version_mut() = Version::HTTP_11;
+    response
 }

@@ -7,7 +7,7 @@
 use std::{
     cell::{Cell, RefCell},
     net::SocketAddr,
-    os::fd::RawFd,
+    os::fd::{AsRawFd, RawFd},
     rc::Rc,
 };
 
@@ -135,8 +135,10 @@ impl Http2Pool {
 
 impl Http2Connection {
     async fn open(key: Key) -> std::io::Result<Self> {
-        let stream = UpstreamStream::new(prober::connect(key.address).await?);
-        let socket = stream.socket();
+        let stream = prober::connect(key.address).await?;
+        let socket = stream.as_raw_fd();
+        // What an app says last is read although it takes no more.
+        let stream = UpstreamStream::new(stream, Bytes::new());
         let (sender, connection) = client::Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)

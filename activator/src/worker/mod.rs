@@ -9,7 +9,7 @@ mod connection;
 mod hangup;
 mod http1;
 mod http2;
-mod pieces;
+pub(crate) mod pieces;
 mod pool;
 mod thread;
 mod ticker;
@@ -21,12 +21,14 @@ use std::{
     net::{SocketAddr, TcpListener},
     rc::Rc,
     sync::Arc,
+    time::SystemTime,
 };
 
 pub(crate) use app::{Chosen, WorkerApp};
-pub(crate) use connection::{ClientStream, Connection, Leaving, Serve, State};
+pub(crate) use connection::{ClientBody, ClientStream, Connection, InterimSender, Leaving, Serve, State};
 use hangup::Hangups;
-pub(crate) use http1::Http1Connection;
+use http::HeaderValue;
+pub(crate) use http1::{Failure, Http1Connection};
 pub(crate) use http2::Http2Lease;
 pub(crate) use pool::Lease;
 use reveille_core::app::AppId;
@@ -97,8 +99,15 @@ pub(crate) struct Worker {
     /// Dropping a sender ends its listener.
     listeners: RefCell<HashMap<SocketAddr, oneshot::Sender<()>>>,
     connections: RefCell<Slab<Rc<State>>>,
+    /// The date that responses get, as of a tick.
+    date: RefCell<(u32, HeaderValue)>,
     /// Where bytes are read to before it is known what becomes of them. Borrowed within one poll only.
     pub(crate) scratch: RefCell<Box<[u8]>>,
+}
+
+fn date_now() -> HeaderValue {
+    let now = httpdate::fmt_http_date(SystemTime::now());
+    HeaderValue::from_str(&now).expect("a date is a valid field value")
 }
 
 /// The size of a worker's scratch space: as much as a socket commonly holds.
@@ -115,8 +124,18 @@ impl Worker {
             hosts: RefCell::default(),
             listeners: RefCell::default(),
             connections: RefCell::default(),
+            date: RefCell::new((0, date_now())),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
         }))
+    }
+
+    /// The date (RFC 9110, 6.6.1), half a second old at most.
+    pub(crate) fn date(&self) -> HeaderValue {
+        let mut date = self.date.borrow_mut();
+        if date.0 != self.tick.get() {
+            *date = (self.tick.get(), date_now());
+        }
+        date.1.clone()
     }
 
     /// The app that has this host: in lower case, without port.

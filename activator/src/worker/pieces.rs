@@ -8,17 +8,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{
-    io::{AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncWrite, ReadBuf};
 
 /// Pieces of so many bytes in all are copied together.
 const SMALL: usize = 2 << 10;
 
 /// Writes as much of the pieces as the socket takes.
-pub(crate) fn poll_write(
-    stream: &mut TcpStream,
+pub(crate) fn poll_write<S: AsyncWrite + Unpin>(
+    stream: &mut S,
     cx: &mut Context<'_>,
     pieces: &[io::IoSlice<'_>],
 ) -> Poll<io::Result<usize>> {

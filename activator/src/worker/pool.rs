@@ -49,7 +49,7 @@ impl Pool {
         Self { idle: RefCell::default(), generations: RefCell::default() }
     }
 
-    /// An idle connection that is ready, if there is one.
+    /// An idle connection, if there is one.
     pub(crate) fn take(&self, generation: u64, address: SocketAddr) -> Option<Box<Http1Connection>> {
         let key = Key { generation, address };
         let mut idle = self.idle.borrow_mut();
@@ -59,10 +59,9 @@ impl Pool {
             if idle[at].key != key {
                 continue;
             }
-            if idle[at].is_ended() {
-                idle.remove(at);
-            } else if idle[at].is_ready() {
-                return Some(idle.remove(at));
+            let connection = idle.remove(at);
+            if !connection.is_ended() {
+                return Some(connection);
             }
         }
         None
@@ -83,7 +82,7 @@ impl Pool {
         let limit = ticker::ticks(IDLE);
         self.idle
             .borrow_mut()
-            .retain_mut(|connection| now.wrapping_sub(connection.since) < limit && !connection.is_ended());
+            .retain(|connection| now.wrapping_sub(connection.since) < limit && !connection.is_ended());
     }
 }
 
@@ -99,21 +98,16 @@ pub(super) fn peek(socket: RawFd) -> Result<usize, Errno> {
 }
 
 impl Lease {
-    /// Lends a connection to one request, and to no other after that.
-    pub(crate) fn once(connection: Box<Http1Connection>) -> Self {
-        Self { connection, pool: Weak::new() }
-    }
-
     /// Makes the connection idle again, as of tick `now`, unless it is closed.
     pub(crate) fn give_back(self, now: u32) {
-        let Some(pool) = self.pool.upgrade() else { return };
         let mut connection = self.connection;
-        let known = pool.generations.borrow().contains(&connection.key.generation);
-        if !known || connection.is_closed() || pool.idle.borrow().len() >= KEEP {
+        if !connection.rest(now) {
             return;
         }
-        connection.used = true;
-        connection.since = now;
-        pool.idle.borrow_mut().push(connection);
+        let Some(pool) = self.pool.upgrade() else { return };
+        let known = pool.generations.borrow().contains(&connection.key.generation);
+        if known && pool.idle.borrow().len() < KEEP {
+            pool.idle.borrow_mut().push(connection);
+        }
     }
 }

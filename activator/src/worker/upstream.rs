@@ -1,19 +1,12 @@
-//! The socket to an endpoint: one that the app no longer reads is still read for the answer it sent.
+//! The socket to an endpoint, for tunnels and HTTP/2, with what was read from it before it was one of these.
 //!
-//! A server that refuses an upload (413, 401) answers before it has read the body, and closes. The next write
-//! then fails, and hyper would end the connection with the answer unread. So a write that fails because the
-//! peer is gone is taken for done, and what is left of the request goes nowhere; reading tells how it ends:
-//! with the answer, or with the reset.
-//!
-//! hyper reads interim responses (1xx) for as long as they come. So there is a limit on what is read before a
-//! response's head is complete.
+//! A server that has heard enough says a last word and closes. A write then fails, although there is something left
+//! to be read. So a write that fails because the peer is gone is taken for done, and what follows goes nowhere; reading
+//! tells how it ends.
 
 use std::{
-    cell::Cell,
     io,
-    os::fd::{AsRawFd, RawFd},
     pin::Pin,
-    rc::Rc,
     task::{Context, Poll},
 };
 
@@ -25,10 +18,6 @@ use tokio::{
 
 use super::pieces;
 
-/// Bytes that may come before the head of a response is complete: hyper's own bound on one head, and then as
-/// many interim ones as anybody sends.
-const HEAD_BUDGET: usize = 1 << 20;
-
 /// See the [module](self).
 pub(crate) struct UpstreamStream {
     stream: TcpStream,
@@ -36,58 +25,12 @@ pub(crate) struct UpstreamStream {
     prefix: Bytes,
     /// The peer reads no more.
     deaf: bool,
-    budget: Rc<HeadBudget>,
-}
-
-/// What may still be read before the head of a response is complete; unlimited while none is awaited.
-#[derive(Debug, Default)]
-pub(crate) struct HeadBudget {
-    left: Cell<Option<usize>>,
-    spent: Cell<bool>,
-}
-
-impl HeadBudget {
-    pub(crate) fn await_head(&self) {
-        self.left.set(Some(HEAD_BUDGET));
-    }
-
-    pub(crate) fn head_came(&self) {
-        self.left.set(None);
-    }
-
-    pub(crate) fn is_spent(&self) -> bool {
-        self.spent.get()
-    }
-
-    fn spend(&self, bytes: usize) -> io::Result<()> {
-        let Some(left) = self.left.get() else { return Ok(()) };
-        let Some(left) = left.checked_sub(bytes) else {
-            self.spent.set(true);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the head of the response does not end"));
-        };
-        self.left.set(Some(left));
-        Ok(())
-    }
 }
 
 impl UpstreamStream {
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, prefix: Bytes::new(), deaf: false, budget: Rc::default() }
-    }
-
-    /// The socket's descriptor; good while this lives.
-    pub(crate) fn socket(&self) -> RawFd {
-        self.stream.as_raw_fd()
-    }
-
-    pub(crate) fn head_budget(&self) -> Rc<HeadBudget> {
-        self.budget.clone()
-    }
-
-    /// Puts bytes back to be read first.
-    pub(crate) fn unread(&mut self, bytes: Bytes) {
-        debug_assert!(self.prefix.is_empty(), "given back once, where HTTP ends");
-        self.prefix = bytes;
+    /// `prefix` was read from it and comes first.
+    pub(crate) fn new(stream: TcpStream, prefix: Bytes) -> Self {
+        Self { stream, prefix, deaf: false }
     }
 
     /// Has the socket reset instead of closed when this is dropped.
@@ -113,9 +56,7 @@ impl AsyncRead for UpstreamStream {
             buf.put_slice(&self.prefix.split_to(n));
             return Poll::Ready(Ok(()));
         }
-        let before = buf.filled().len();
-        std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        Poll::Ready(self.budget.spend(buf.filled().len() - before))
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 

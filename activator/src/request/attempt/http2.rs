@@ -15,14 +15,14 @@ use http::{Request, Response, StatusCode, Version};
 use http_body::Body;
 
 use super::{
-    AnyLease, Engaged, MAX_REPEATS, Outcome, Target, Upload, body_broke_off, closed, head_of, is_replayable,
-    not_http, suspect, within_limit,
+    AnyLease, Engaged, Interims, MAX_REPEATS, Outcome, Target, Upload, body_broke_off, closed, head_of,
+    is_replayable, not_http, suspect, within_limit,
 };
 use crate::{
     http2::{BodySender, Failed, RecvBody},
     request::{
         Caller, Stop,
-        body::{ReceiveError, Received, RequestBody},
+        body::{Answer, ReceiveError, RequestBody},
         headers,
     },
     worker::{Chosen, Http2Lease, WorkerApp},
@@ -34,8 +34,6 @@ const MAX_UNPROCESSED: u32 = 24;
 /// As many go without a pause.
 const UNPAUSED: u32 = 8;
 
-/// So many interim responses of one request are passed on. More are dropped: h2 keeps each until the client takes it.
-const MAX_INTERIM: u32 = 16;
 /// An app that sends more is taken for one that never answers.
 const ENDLESS_INTERIM: u32 = 1_000;
 
@@ -149,7 +147,7 @@ async fn exchange(
         Err(body) => (None, Some(body)),
     };
     let mut sending = true;
-    let mut interim = 0;
+    let mut interims = Interims::new(caller);
     let answered = poll_fn(|cx| {
         if sending
             && let Some(sender) = &mut sender
@@ -161,7 +159,7 @@ async fn exchange(
             }
             // If the app has reset the stream, the response says how.
         }
-        poll_interim(caller, &mut response, sender.as_mut(), &mut interim, cx)?;
+        poll_interim(&mut interims, &mut response, sender.as_mut(), cx)?;
         Pin::new(&mut response).poll(cx).map_err(Failure::from)
     })
     .await;
@@ -183,26 +181,22 @@ impl Failure {
     }
 }
 
-/// Passes interim responses on, as a proxy must (RFC 9110, 15.2), where the client's version can carry them.
-/// The one that asks for the body is kept: the client gets it when its body is asked for.
+/// Passes interim responses on; the one that asks for the body has it sent.
 fn poll_interim(
-    caller: &Caller,
+    interims: &mut Interims<'_>,
     response: &mut ResponseFuture,
     mut sender: Option<&mut Sender>,
-    count: &mut u32,
     cx: &mut Context<'_>,
 ) -> Result<(), Failure> {
     while let Poll::Ready(Some(Ok(informational))) = response.poll_informational(cx) {
-        match (&mut sender, &caller.interim) {
-            (Some(sender), _) if informational.status() == StatusCode::CONTINUE => {
-                sender.body_mut().permit();
-                cx.waker().wake_by_ref();
-            }
-            (_, Some(interim)) if *count < MAX_INTERIM => interim.send(informational),
-            (_, _) => {}
+        if let Some(sender) = &mut sender
+            && informational.status() == StatusCode::CONTINUE
+        {
+            sender.body_mut().permit();
+            cx.waker().wake_by_ref();
         }
-        *count += 1;
-        if *count > ENDLESS_INTERIM {
+        interims.pass(informational);
+        if interims.count > ENDLESS_INTERIM {
             return Err(Failure::Endless);
         }
     }
@@ -228,7 +222,7 @@ fn answered(
     });
     let mut response = response.map(|stream| {
         let body = RecvBody::new(stream);
-        if body.is_end_stream() { Received::Empty } else { Received::Http2(body) }
+        if body.is_end_stream() { Answer::Empty } else { Answer::Http2(body) }
     });
     *response.version_mut() = Version::HTTP_11;
     Outcome::Response(response, Engaged { chosen, lease: AnyLease::Http2(lease, upload) })

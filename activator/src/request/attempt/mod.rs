@@ -10,14 +10,15 @@ mod upgrade;
 
 use std::{net::SocketAddr, rc::Rc, time::Duration};
 
-use http::{Method, Request, Response};
-use http_body::Body;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Body, SizeHint};
 use tokio::{task::AbortHandle, time::timeout};
 pub(super) use upgrade::{Switched, upgrade};
 
 use super::{
     Caller, Stop,
-    body::{ReceiveError, Received, RequestBody},
+    body::{Answer, ReceiveError, RequestBody},
 };
 use crate::{
     error::{Error, Kind},
@@ -82,6 +83,19 @@ impl Engaged {
         }
     }
 
+    /// Whether all of a response over HTTP/1.1 was taken.
+    pub(super) fn is_body_ended(&self) -> bool {
+        matches!(&self.lease, AnyLease::Http1(lease) if lease.connection.is_body_ended())
+    }
+
+    /// How long what is left of a response over HTTP/1.1 is.
+    pub(super) fn body_size(&self) -> SizeHint {
+        match &self.lease {
+            AnyLease::Http1(lease) => lease.connection.body_size(),
+            AnyLease::Http2(..) => SizeHint::default(),
+        }
+    }
+
     pub(super) fn chosen(&self) -> &Chosen {
         &self.chosen
     }
@@ -97,7 +111,7 @@ pub(super) struct Target<'a> {
 /// How an attempt ended.
 pub(super) enum Outcome {
     /// With the head of a response.
-    Response(Response<Received>, Engaged),
+    Response(Response<Answer>, Engaged),
     /// The endpoint cannot be reached; the request was not delivered and is whole.
     Unreachable(Box<Request<RequestBody>>, Chosen),
     /// With an end for the client.
@@ -111,17 +125,45 @@ pub(super) async fn attempt(
     over_http2: bool,
     request: Box<Request<RequestBody>>,
 ) -> Outcome {
-    // Boxed: its state is large, and would be part of that of every request, held ones above all.
     if over_http2 {
+        // Boxed: its state is large, and would be part of that of every request, held ones above all.
         Box::pin(http2::attempt(target, chosen, request)).await
     } else {
-        Box::pin(http1::attempt(target, chosen, request)).await
+        http1::attempt(target, chosen, request).await
     }
 }
 
-/// A connection to the endpoint; `None` if it takes none.
+/// A connection to the endpoint, for a tunnel; `None` if it takes none.
 pub(super) async fn connect(app: &WorkerApp, address: SocketAddr) -> Option<UpstreamStream> {
-    within_limit(app, async { prober::connect(address).await.map(UpstreamStream::new) }).await
+    let opened = within_limit(app, prober::connect(address)).await?;
+    Some(UpstreamStream::new(opened, Bytes::new()))
+}
+
+/// So many interim responses of one request are passed on. More are dropped: h2 keeps each until the client takes it.
+const MAX_INTERIM: u32 = 16;
+
+/// Passes interim responses on, as a proxy must (RFC 9110, 15.2), where the client's version can carry them.
+struct Interims<'a> {
+    caller: &'a Caller,
+    count: u32,
+}
+
+impl<'a> Interims<'a> {
+    fn new(caller: &'a Caller) -> Self {
+        Self { caller, count: 0 }
+    }
+
+    /// Takes one that has come. The one that asks for the body is not passed on: the client gets it when its body is
+    /// asked for.
+    fn pass(&mut self, response: Response<()>) {
+        self.count += 1;
+        if let Some(interim) = &self.caller.interim
+            && response.status() != StatusCode::CONTINUE
+            && self.count <= MAX_INTERIM
+        {
+            interim.send(response);
+        }
+    }
 }
 
 /// What opening a connection leads to, if it does so in time.

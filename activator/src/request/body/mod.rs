@@ -17,10 +17,10 @@ use std::{
 use bytes::Bytes;
 pub(super) use deadlines::Deadlines;
 use http_body::{Body, Frame, SizeHint};
-pub(crate) use received::{ReceiveError, Received, reset_reason};
+pub(crate) use received::{Answer, ReceiveError, Received, reset_reason};
 use tokio::time::Instant;
 use until_shut::UntilShut;
-pub(crate) use upload::{BodyFate, RequestBody};
+pub(crate) use upload::RequestBody;
 
 use super::{attempt::Engaged, headers, in_flight::InFlight, tunnel::Tunnel};
 use crate::worker::WorkerApp;
@@ -43,7 +43,7 @@ enum Source {
     /// Trailers of our own making, behind a message.
     Grpc(Option<Bytes>, Option<http::HeaderMap>),
     /// From the app; the connection is idle again at its end.
-    Upstream { received: Received, engaged: Option<Engaged> },
+    Upstream { answer: Answer, engaged: Option<Engaged> },
     /// None: the connection, or the stream, becomes a tunnel.
     Tunnel(Option<Box<Tunnel>>),
 }
@@ -64,8 +64,8 @@ impl ResponseBody {
     }
 
     /// The app's response. What it engaged is given back at its end.
-    pub(crate) fn upstream(received: Received, engaged: Engaged) -> Self {
-        Self::new(Source::Upstream { received, engaged: Some(engaged) })
+    pub(crate) fn upstream(answer: Answer, engaged: Engaged) -> Self {
+        Self::new(Source::Upstream { answer, engaged: Some(engaged) })
     }
 
     /// The answer after which the tunnel begins.
@@ -74,17 +74,17 @@ impl ResponseBody {
     }
 
     /// The tunnel, if the response is the beginning of one.
-    pub(crate) fn take_tunnel(&mut self) -> Option<Tunnel> {
+    pub(crate) fn take_tunnel(&mut self) -> Option<Box<Tunnel>> {
         match &mut self.source {
-            Source::Tunnel(tunnel) => tunnel.take().map(|tunnel| *tunnel),
+            Source::Tunnel(tunnel) => tunnel.take(),
             Source::Full(_) | Source::Grpc(..) | Source::Upstream { .. } => None,
         }
     }
 
     /// Has the body counted by `guard` until it ends, and gives back what a body without content needs no more.
     pub(crate) fn counted(mut self, guard: InFlight) -> Self {
-        if let Source::Upstream { received, engaged } = &mut self.source
-            && received.is_end_stream()
+        if let Source::Upstream { answer, engaged } = &mut self.source
+            && is_ended(answer, engaged.as_ref())
             && let Some(engaged) = engaged.take()
         {
             engaged.release(guard.tick());
@@ -121,6 +121,31 @@ impl ResponseBody {
     }
 }
 
+/// What has come of the app's response. Without a connection, it has ended.
+fn poll_answer(
+    cx: &mut Context<'_>,
+    answer: &mut Answer,
+    engaged: Option<&mut Engaged>,
+) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
+    match answer {
+        Answer::Http2(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        Answer::Http1 => match engaged.and_then(Engaged::http1) {
+            Some(connection) => connection.poll_frame(cx).map_err(Into::into),
+            None => Poll::Ready(None),
+        },
+        Answer::Empty => Poll::Ready(None),
+    }
+}
+
+/// Whether all of the app's response was taken.
+fn is_ended(answer: &Answer, engaged: Option<&Engaged>) -> bool {
+    match answer {
+        Answer::Http2(body) => body.is_end_stream(),
+        Answer::Http1 => engaged.is_none_or(Engaged::is_body_ended),
+        Answer::Empty => true,
+    }
+}
+
 fn timed_out(which: &str) -> BoxError {
     io::Error::new(io::ErrorKind::TimedOut, format!("{which} has passed")).into()
 }
@@ -154,14 +179,8 @@ impl Body for ResponseBody {
                 None => trailers.take().map(|trailers| Ok(Frame::trailers(trailers))),
             }),
             Source::Tunnel(_) => Poll::Ready(None),
-            Source::Upstream { received, engaged } => {
-                let connection = engaged.as_mut().and_then(Engaged::http1);
-                let polled = match connection {
-                    Some(connection) => {
-                        connection.poll_body(cx, |cx| Pin::new(&mut *received).poll_frame(cx))
-                    }
-                    None => Pin::new(&mut *received).poll_frame(cx),
-                };
+            Source::Upstream { answer, engaged } => {
+                let polled = poll_answer(cx, answer, engaged.as_mut());
                 if let (Poll::Ready(Some(Err(error))), Some(engaged)) = (&polled, &engaged) {
                     engaged.broke_off(error);
                 }
@@ -175,7 +194,7 @@ impl Body for ResponseBody {
                                 guard.trailers(trailers);
                             }
                         }
-                        received.is_end_stream()
+                        is_ended(answer, engaged.as_ref())
                     }
                     Poll::Ready(Some(Err(_))) | Poll::Pending => false,
                 };
@@ -215,7 +234,7 @@ impl Body for ResponseBody {
         match &self.source {
             Source::Full(bytes) => bytes.is_none(),
             Source::Grpc(message, trailers) => message.is_none() && trailers.is_none(),
-            Source::Upstream { received, .. } => received.is_end_stream(),
+            Source::Upstream { answer, engaged } => is_ended(answer, engaged.as_ref()),
             Source::Tunnel(_) => true,
         }
     }
@@ -224,7 +243,9 @@ impl Body for ResponseBody {
         match &self.source {
             Source::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Source::Grpc(..) => SizeHint::default(),
-            Source::Upstream { received, .. } => received.size_hint(),
+            Source::Upstream { answer: Answer::Http2(body), .. } => body.size_hint(),
+            Source::Upstream { answer: Answer::Http1, engaged: Some(engaged) } => engaged.body_size(),
+            Source::Upstream { .. } => SizeHint::with_exact(0),
             Source::Tunnel(_) => SizeHint::with_exact(0),
         }
     }

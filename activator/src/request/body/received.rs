@@ -1,4 +1,4 @@
-//! A body as it comes from a peer, whichever version of HTTP it speaks.
+//! Bodies as they come: from a client, or from an app, whichever version of HTTP they speak.
 
 use std::{
     pin::Pin,
@@ -8,16 +8,25 @@ use std::{
 use bytes::Bytes;
 use h2::Reason;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
-use crate::http2::RecvBody;
+use crate::{http1::Broken, http2::RecvBody, worker::ClientBody};
 
-/// See the [module](self).
+/// The body of a client's request.
 pub(crate) enum Received {
     /// None at all.
     Empty,
     /// Over HTTP/1.1.
-    Http1(Incoming),
+    Http1(ClientBody),
+    /// Over HTTP/2.
+    Http2(RecvBody),
+}
+
+/// The body of an app's response.
+pub(crate) enum Answer {
+    /// None at all.
+    Empty,
+    /// Over HTTP/1.1: the connection has it.
+    Http1,
     /// Over HTTP/2.
     Http2(RecvBody),
 }
@@ -25,8 +34,10 @@ pub(crate) enum Received {
 /// A body broke off or is malformed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReceiveError {
+    /// Over HTTP/1.1.
     #[error(transparent)]
-    Http1(#[from] hyper::Error),
+    Http1(#[from] Broken),
+    /// Over HTTP/2.
     #[error("the stream was ended: {0}")]
     Http2(#[from] h2::Error),
 }
@@ -36,13 +47,6 @@ pub(crate) fn reset_reason(error: &(dyn std::error::Error + 'static)) -> Option<
     match error.downcast_ref()? {
         ReceiveError::Http2(error) => error.reason(),
         ReceiveError::Http1(_) => None,
-    }
-}
-
-impl From<Incoming> for Received {
-    fn from(incoming: Incoming) -> Self {
-        // Without this, a bodyless request would be polled, and framed, as if it had one.
-        if incoming.is_end_stream() { Self::Empty } else { Self::Http1(incoming) }
     }
 }
 
@@ -56,7 +60,7 @@ impl Body for Received {
     ) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Http1(incoming) => Pin::new(incoming).poll_frame(cx).map_err(Into::into),
+            Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
         }
     }
@@ -64,7 +68,7 @@ impl Body for Received {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Http1(incoming) => incoming.is_end_stream(),
+            Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
         }
     }
@@ -72,7 +76,7 @@ impl Body for Received {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Http1(incoming) => incoming.size_hint(),
+            Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
         }
     }

@@ -1,7 +1,6 @@
 //! The body of a request on its way to the app.
 
 use std::{
-    cell::Cell,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -17,33 +16,17 @@ use crate::{
     worker::State,
 };
 
-/// What hyper may have read of the body of a held request.
-const READ_BY_HYPER: u64 = 8 << 10;
-
-/// Whether a request's body broke off or is malformed: what follows is then the client's doing.
-#[derive(Clone, Default)]
-pub(crate) struct BodyFate(Rc<Cell<bool>>);
-
-impl BodyFate {
-    pub(crate) fn failed(&self) -> bool {
-        self.0.get()
-    }
-
-    pub(crate) fn set(&self, failed: bool) {
-        self.0.set(failed);
-    }
-}
-
 /// See the [module](self).
 pub(crate) struct RequestBody {
     received: Received,
     /// The client waits for `100 Continue`: the body is not asked for before the app wants it.
     permission: Option<Permission>,
-    /// Where the client is told to go on, if hyper does not do it.
+    /// Where the client is told to go on.
     interim: Option<Interim>,
+    /// Was taken, and comes first.
+    returned: Bytes,
     kept: Kept,
     state: Rc<State>,
-    fate: BodyFate,
 }
 
 impl RequestBody {
@@ -54,7 +37,7 @@ impl RequestBody {
     ) -> Self {
         let interim = permission.is_some().then(|| caller.interim.clone()).flatten();
         let state = caller.connection.state.clone();
-        Self { received, permission, interim, kept: Kept::default(), state, fate: caller.fate.clone() }
+        Self { received, permission, interim, returned: Bytes::new(), kept: Kept::default(), state }
     }
 
     /// A body that is empty, for a repeated request that has none.
@@ -64,16 +47,23 @@ impl RequestBody {
 
     /// The app wants it.
     pub(crate) fn permit(&mut self) {
-        if let Some(permission) = &self.permission {
+        if let Some(permission) = &mut self.permission {
             permission.grant();
         }
+    }
+
+    /// Gives back a piece that was taken and not sent; may be empty.
+    pub(crate) fn put_back(&mut self, piece: Bytes) {
+        debug_assert!(self.returned.is_empty(), "one piece is taken at a time");
+        self.returned = piece;
     }
 
     /// What of it may take up memory while nobody asks for it, in bytes.
     pub(crate) fn reserve(&mut self) -> u64 {
         match &mut self.received {
             Received::Empty => 0,
-            Received::Http1(_) => READ_BY_HYPER,
+            // No more is read before somebody asks for it.
+            Received::Http1(body) => body.buffered() as u64,
             Received::Http2(body) => {
                 // Most bodies are small and have come with their head.
                 let mut cx = Context::from_waker(std::task::Waker::noop());
@@ -128,6 +118,9 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
         let this = self.get_mut();
+        if !this.returned.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.returned)))));
+        }
         if let Some(data) = this.kept.next_again() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
@@ -148,19 +141,25 @@ impl Body for RequestBody {
                     headers::clean_trailers(trailers);
                 }
                 this.kept.note(frame);
+                if this.received.is_end_stream() {
+                    this.state.on_body_end();
+                }
             }
             Poll::Ready(None) => this.state.on_body_end(),
-            Poll::Ready(Some(Err(_))) => this.fate.set(true),
-            Poll::Pending => {}
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.kept.has_again() && self.received.is_end_stream()
+        self.returned.is_empty() && !self.kept.has_again() && self.received.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.kept.has_again() { SizeHint::default() } else { self.received.size_hint() }
+        if self.returned.is_empty() && !self.kept.has_again() {
+            self.received.size_hint()
+        } else {
+            SizeHint::default()
+        }
     }
 }

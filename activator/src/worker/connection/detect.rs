@@ -39,7 +39,7 @@ pub(super) fn detect(bytes: &[u8]) -> Option<Detected> {
             Some(_) => Some(Detected::Other),
         };
     }
-    // Empty lines before a request are to be skipped (RFC 9112, 2.2): hyper does.
+    // Empty lines before a request are to be skipped (RFC 9112, 2.2).
     if matches!(first, b'\r' | b'\n') {
         return Some(Detected::Http1);
     }

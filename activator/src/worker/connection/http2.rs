@@ -3,14 +3,11 @@
 //! A stream's task ends when the client resets the stream or the connection is gone, whatever it waits for;
 //! dropping it releases everything that the request engaged, in the hold and at the app.
 
-use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll, time::SystemTime};
+use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 
 use bytes::Bytes;
 use h2::{Ping, PingPong, Reason, RecvStream, server};
-use http::{
-    HeaderValue, Method, Request, Response, Version,
-    header::{DATE, Entry},
-};
+use http::{Method, Request, Response, Version, header::DATE};
 use http_body::Body;
 
 use super::{ClientStream, Connection, state::Verdict, unless_closed_now};
@@ -20,7 +17,7 @@ use crate::{
         BodySender, CONNECTION_WINDOW, Duplex, Failed, MAX_HEADER_LIST, MAX_STREAMS, RecvBody, STREAM_WINDOW,
     },
     request::{
-        self, Caller, Unanswered,
+        self, Caller, Prepared, Unanswered,
         body::{Received, ResponseBody},
     },
 };
@@ -43,6 +40,8 @@ pub(super) async fn serve(connection: Rc<Connection>, mut io: ClientStream) {
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .enable_connect_protocol()
         .handshake::<_, Bytes>(io);
+    // Boxed, as what is done once need not be part of what lasts.
+    let handshake = Box::pin(handshake);
     let Some(Ok(mut served)) = unless_closed_now(&state, handshake).await else { return };
     state.on_http2(worker.tick.get());
     let mut driver = Driver { pings: served.ping_pong(), asked: false, closing: false, ended: false };
@@ -127,46 +126,59 @@ impl Driver {
     }
 }
 
-/// Serves one stream.
-async fn stream(
+/// Serves one stream. What the request's head takes is handed on at once, not kept in this future beside it.
+fn stream(
     connection: Rc<Connection>,
     request: Request<RecvStream>,
     respond: server::SendResponse<Bytes>,
-) {
+) -> impl Future<Output = ()> {
     let is_head = request.method() == Method::HEAD;
     let request = request.map(|stream| Received::Http2(RecvBody::new(stream)));
     let respond = Rc::new(RefCell::new(respond));
-    let response = {
-        let mut serving = pin!(request::serve(Caller::http2(connection.clone(), respond.clone()), request));
-        poll_fn(|cx| {
-            // The client has reset the stream, or is gone.
-            if respond.borrow_mut().poll_reset(cx).is_ready() {
-                return Poll::Ready(Err(Unanswered::ClientGone));
-            }
-            serving.as_mut().poll(cx)
-        })
-        .await
-    };
-    let response = match response {
-        Ok(response) => response,
-        Err(Unanswered::Reset(reason)) => return respond.borrow_mut().send_reset(reason),
-        Err(Unanswered::ClientGone) => return,
-    };
-    let (mut parts, mut body) = response.into_parts();
-    parts.version = Version::HTTP_2;
-    // On HTTP/1.1 hyper does it: who passes a response on that has no date gives it one (RFC 9110, 6.6.1).
-    if let Entry::Vacant(date) = parts.headers.entry(DATE) {
-        let now = httpdate::fmt_http_date(SystemTime::now());
-        date.insert(HeaderValue::from_str(&now).expect("a date is a valid field value"));
+    let prepared = Prepared::new(Caller::http2(connection.clone(), respond.clone()), request);
+    async move {
+        let response = {
+            let mut serving = pin!(request::serve(prepared));
+            poll_fn(|cx| {
+                // The client has reset the stream, or is gone.
+                if respond.borrow_mut().poll_reset(cx).is_ready() {
+                    return Poll::Ready(Err(Unanswered::ClientGone));
+                }
+                serving.as_mut().poll(cx)
+            })
+            .await
+        };
+        match response {
+            Ok(response) => answer(&connection, &respond, response, is_head).await,
+            Err(Unanswered::Reset(reason)) => respond.borrow_mut().send_reset(reason),
+            Err(Unanswered::ClientGone) => {}
+        }
     }
+}
+
+/// Sends a response.
+async fn answer(
+    connection: &Rc<Connection>,
+    respond: &RefCell<server::SendResponse<Bytes>>,
+    response: Response<ResponseBody>,
+    is_head: bool,
+) {
+    let (head, mut body) = {
+        let (mut parts, body) = response.into_parts();
+        parts.version = Version::HTTP_2;
+        // Who passes a response on that has no date gives it one (RFC 9110, 6.6.1).
+        parts.headers.entry(DATE).or_insert_with(|| connection.worker.date());
+        (Response::from_parts(parts, ()), body)
+    };
     let tunnel = body.take_tunnel();
     let end = tunnel.is_none() && (body.is_end_stream() || is_head);
-    let sent = respond.borrow_mut().send_response(Response::from_parts(parts, ()), end);
+    let sent = respond.borrow_mut().send_response(head, end);
     let Ok(stream) = sent else { return };
     match tunnel {
         Some(mut tunnel) => {
             let Some(received) = tunnel.take_received() else { return };
-            tunnel.run(&connection, Duplex::new(received, stream)).await;
+            // Boxed, as it is rare and large.
+            Box::pin(tunnel.run(connection, Duplex::new(received, stream))).await;
         }
         None if end => {}
         None => send(BodySender::new(body, stream)).await,

@@ -27,6 +27,7 @@ use std::{
 };
 
 use detect::Detected;
+pub(crate) use http1::{ClientBody, InterimSender};
 use reveille_core::directory::Protocol;
 pub(crate) use state::State;
 use state::Verdict;
@@ -39,9 +40,6 @@ use crate::{
     request::{Forwarded, tunnel},
     server::Shared,
 };
-
-/// A head may have this many bytes; longer ones get 431.
-const MAX_HEAD: usize = 64 << 10;
 
 /// What the gateway says to bytes that are no HTTP; with TLS, the alert says it.
 const NOT_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\r\n\
@@ -149,7 +147,7 @@ impl Connection {
 
     fn watch(&self, leaving: Leaving) -> Option<io::Result<Watch>> {
         // SAFETY: the request that asks is part of the connection's own task, which owns the socket.
-        #[allow(unsafe_code, reason = "hyper owns the socket and lends nothing")]
+        #[allow(unsafe_code, reason = "what the request may borrow would have to outlive it")]
         let socket = unsafe { BorrowedFd::borrow_raw(self.socket?) };
         Some(self.worker.hangups.watch(socket, leaving))
     }
@@ -188,7 +186,7 @@ impl Connection {
         };
         if protocol == Protocol::Tcp {
             let socket = Some(io.as_raw_fd());
-            return tunnel::serve(connection(socket), io).await;
+            return Box::pin(tunnel::serve(connection(socket), io)).await;
         }
         let Some(Some(detected)) = unless_closed(&state, Verdict::CloseWhenIdle, io.detect()).await else {
             return;
@@ -196,9 +194,10 @@ impl Connection {
         let socket = Some(io.as_raw_fd());
         match (detected, &*serve) {
             (Detected::Http1, _) => http1::serve(connection(socket), io).await,
-            (Detected::Http2, _) => http2::serve(connection(None), io).await,
+            // Boxed, as they are larger than what the others need.
+            (Detected::Http2, _) => Box::pin(http2::serve(connection(None), io)).await,
             (Detected::Tls | Detected::Other, Serve::App { .. }) => {
-                tunnel::serve(connection(socket), io).await;
+                Box::pin(tunnel::serve(connection(socket), io)).await;
             }
             (Detected::Tls, Serve::Gateway) => refuse(io, peer, NO_TLS, "TLS").await,
             (Detected::Other, Serve::Gateway) => refuse(io, peer, NOT_HTTP, "bytes that are no HTTP").await,

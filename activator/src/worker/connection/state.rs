@@ -1,8 +1,7 @@
 //! Where a client's connection stands and what was decided about it, seen from outside of its task.
 //!
-//! hyper has one timer that covers both a slow head and an idle keep-alive connection, and h2 has none; they
-//! need different limits, so the connection notes for itself when it waits for what, in ticks of the worker's
-//! clock. On HTTP/2 many requests are served at a time: it waits for nothing while one is open.
+//! A slow head and an idle keep-alive connection need different limits, and a timer for each would be set and cleared
+//! with every request. So the connection notes when it waits for what, in ticks of the worker's clock. On HTTP/2 many requests are served at a time: it waits for nothing while one is open.
 
 use std::{
     cell::{Cell, RefCell},

@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsRawFd, RawFd},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -16,7 +16,10 @@ use tokio::{
 };
 
 use super::{State, detect, detect::Detected, frames::Meter};
-use crate::worker::{Worker, pieces};
+use crate::{
+    http1::ReadBuffer,
+    worker::{Worker, pieces},
+};
 
 /// See the [module](self).
 pub(crate) struct ClientStream {
@@ -55,6 +58,23 @@ impl ClientStream {
                 return Some(detected);
             }
         }
+    }
+
+    /// Reads what has come, so many bytes at most, behind what is in the buffer, which takes no more memory for it than
+    /// needed. 0 is the end.
+    pub(super) fn poll_append(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuffer,
+        limit: usize,
+    ) -> Poll<io::Result<usize>> {
+        let worker = self.worker.clone();
+        let mut scratch = worker.scratch.borrow_mut();
+        let limit = limit.min(scratch.len());
+        let mut read = ReadBuf::new(&mut scratch[..limit]);
+        ready!(Pin::new(&mut *self).poll_read(cx, &mut read))?;
+        buffer.append(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
     }
 
     /// Meters HTTP/2's frames from now on, from the first that was read.
@@ -119,7 +139,7 @@ impl AsyncRead for ClientStream {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         if self.prefix.is_empty() {
-            std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         } else {
             let n = self.prefix.len().min(buf.remaining());
             buf.put_slice(&self.prefix.split_to(n));

@@ -61,8 +61,6 @@ pub enum Rule {
     TeTrailers,
     /// Several `Cookie` lines are one.
     CookiesJoined,
-    /// Interim answers other than 100 are gone.
-    Interim,
 }
 
 const ALWAYS: fn(&Case, Route) -> bool = |_, _| true;
@@ -159,12 +157,6 @@ pub const DOCUMENTED: &[Allowed] = &[
         rule: Rule::Added("date"),
         when: |case, _| members(&case.response.fields, "date").next().is_none(),
         why: "a recipient with a clock dates what it forwards undated (RFC 9110, 6.6.1)",
-    },
-    Allowed {
-        side: Side::Response,
-        rule: Rule::Interim,
-        when: ALWAYS,
-        why: "known limit: hyper's server sends no interim answer but 100",
     },
     Allowed {
         side: Side::Request,

@@ -73,7 +73,7 @@ pub struct Response {
     pub reason: String,
     /// All fields but those that frame the body.
     pub fields: Vec<Field>,
-    /// Interim answers (1xx) sent before it, in HTTP/1.1.
+    /// Interim answers (1xx) sent before it.
     pub interim: Vec<u16>,
     /// Whether a client that asks before it sends its body gets this response instead of `100 Continue`.
     pub refuses: bool,

@@ -55,6 +55,11 @@ async fn answer(
     let request = receive(request, body).await?;
     book.note(request);
 
+    for status in &response.interim {
+        let mut interim = http::Response::new(());
+        *interim.status_mut() = StatusCode::from_u16(*status).expect("scripts have valid statuses");
+        respond.send_informational(interim)?;
+    }
     let mut head = http::Response::new(());
     *head.status_mut() = StatusCode::from_u16(response.status).expect("scripts have valid statuses");
     let mut fields = without_hop(&response.fields);

@@ -104,10 +104,6 @@ impl Rule {
                 }
                 Ok(())
             }
-            Self::Interim => {
-                direct.interim.retain(|status| *status == 100);
-                Ok(())
-            }
         }
     }
 }
