@@ -163,8 +163,11 @@ mod tests {
 
     use super::*;
 
-    /// What is had of a body that comes in these pieces, and what is left.
-    fn read(pieces: &[&[u8]]) -> Result<(Vec<u8>, Option<HeaderMap>, bool, Vec<u8>), Malformed> {
+    /// Data, trailers, whether it has ended, and what is left in the buffer.
+    type Had = (Vec<u8>, Option<HeaderMap>, bool, Vec<u8>);
+
+    /// What is had of a body that comes in these pieces.
+    fn read(pieces: &[&[u8]]) -> Result<Had, Malformed> {
         let (mut buffer, mut chunked) = (ReadBuffer::new(), Chunked::new());
         let (mut data, mut trailers, mut ended) = (Vec::new(), None, false);
         for piece in pieces {

@@ -264,25 +264,23 @@ async fn pass(
         let Some(admitted) = passage.admit(guard, word, waiting).await? else {
             return Ok(Passed::Response(answer_probe(passage, wish, request.uri().path())));
         };
-        let Admitted { chosen, address, upstream } = admitted;
         if let Some(deadline) = deadline
             && passage.held.held
         {
             let left = deadline.saturating_sub(guard.started().elapsed());
             request.headers_mut().insert(grpc::GRPC_TIMEOUT, grpc::timeout_value(left));
         }
-        if wish.is_connect && upstream == UpstreamProtocol::H2c {
+        if wish.is_connect && admitted.upstream == UpstreamProtocol::H2c {
             return Err(upgrade::not_over_http2(&passage.app.app.id).into());
         }
-        let target = Target { app: passage.app, caller, address };
-        let (undelivered, chosen) =
-            match forward(passage, wish, guard, target, chosen, upstream, request).await? {
-                Forwarded::Response(response) => return Ok(Passed::Response(response)),
-                Forwarded::Switched(response, stream, chosen) => {
-                    return Ok(Passed::Tunnel(response, stream, chosen, tunnelled));
-                }
-                Forwarded::Not(undelivered, chosen) => (undelivered, chosen),
-            };
+        let address = admitted.address;
+        let (undelivered, chosen) = match forward(passage, caller, wish, guard, admitted, request).await? {
+            Forwarded::Response(response) => return Ok(Passed::Response(response)),
+            Forwarded::Switched(response, stream, chosen) => {
+                return Ok(Passed::Tunnel(response, stream, chosen, tunnelled));
+            }
+            Forwarded::Not(undelivered, chosen) => (undelivered, chosen),
+        };
         request = undelivered;
         word = passage.go_back(guard, chosen, address).await?;
     }
@@ -300,13 +298,14 @@ enum Forwarded {
 /// Sends a request to an endpoint and makes what comes one for the client.
 async fn forward(
     passage: &Passage<'_>,
+    caller: &Caller,
     wish: &Wish,
     guard: &InFlight,
-    target: Target<'_>,
-    chosen: Chosen,
-    upstream: UpstreamProtocol,
+    admitted: Admitted,
     request: Box<Request<RequestBody>>,
 ) -> Result<Forwarded, Stop> {
+    let Admitted { chosen, address, upstream } = admitted;
+    let target = Target { app: passage.app, caller, address };
     let policy = passage.app.policy();
     let outcome = if let Some(protocol) = &wish.upgrade
         && upstream != UpstreamProtocol::H2c

@@ -224,7 +224,8 @@ impl Server {
                 }
             }
         });
-        drop(self.connection.unless_closed_now(timeout(LINGER, rest)).await);
+        // However that ends, the connection does.
+        let _ = self.connection.unless_closed_now(timeout(LINGER, rest)).await;
     }
 }
 
