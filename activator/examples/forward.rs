@@ -26,7 +26,7 @@ struct One(Option<AppEntry>);
 impl Directory for One {
     fn next(&mut self) -> BoxFuture<'_, Option<Change>> {
         let change = self.0.take().map(|entry| Change::App(Arc::new(entry)));
-        Box::pin(async { Some(change?) })
+        Box::pin(async { change })
     }
 }
 
