@@ -6,7 +6,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`app`] | how an app is named |
+//! | [`app`], [`host`] | how an app is named, by us and by its clients |
 //! | [`policy`] | what the user may set, its defaults, ranges and checks |
 //! | [`phase`], [`wake`] | where an app and its wake stand |
 //! | [`directory`] | what the control plane tells the data plane |
@@ -23,6 +23,7 @@ pub mod backoff;
 pub mod decide;
 pub mod directory;
 pub mod gate;
+pub mod host;
 pub mod invariants;
 pub mod phase;
 pub mod policy;

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use reveille_core::host;
+
 use super::super::{document::Document, hint::quote, path::FieldPath};
 
 /// The hosts of the file.
@@ -24,7 +26,7 @@ impl Hosts {
         let mut checked = Vec::new();
         for (i, written) in hosts.iter().enumerate() {
             let at = at.index(i);
-            let host = match normalize(written) {
+            let host = match host::normalize(written) {
                 Ok(host) => host,
                 Err(reason) => {
                     doc.report(&at, format!("{} is no host; {reason}", quote(written)));
@@ -41,30 +43,4 @@ impl Hosts {
         }
         checked
     }
-}
-
-fn normalize(written: &str) -> Result<String, String> {
-    if written.contains("://") || written.contains('/') {
-        return Err("write the host alone, without scheme and path".to_owned());
-    }
-    if written.contains('*') {
-        return Err("wildcards are not supported; list each host".to_owned());
-    }
-    if written.contains(':') {
-        return Err("write it without a port; the gateway's port is for all hosts".to_owned());
-    }
-    if !written.is_ascii() {
-        return Err("write it in its ASCII form (xn--…)".to_owned());
-    }
-    let host = written.strip_suffix('.').unwrap_or(written).to_ascii_lowercase();
-    if host.is_empty() || host.len() > 253 {
-        return Err("a host has 1 to 253 characters".to_owned());
-    }
-    for label in host.split('.') {
-        let valid = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        if label.is_empty() || label.len() > 63 || !valid || label.starts_with('-') || label.ends_with('-') {
-            return Err("write labels of a-z, 0-9, '-' and '_' with dots between: web.localhost".to_owned());
-        }
-    }
-    Ok(host)
 }
