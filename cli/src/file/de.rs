@@ -2,7 +2,7 @@
 //!
 //! The type decides how a scalar is read, as nobody quotes `8080` or `true` in a command or an environment: a
 //! plain scalar is a text where a text belongs. A known field with nothing behind it (`idle:` above lines that
-//! are commented out) counts as left out.
+//! are commented out) counts as left out, and one that is not known is refused, whatever the type itself makes of it.
 
 use std::fmt;
 
@@ -196,7 +196,7 @@ impl<'de> de::SeqAccess<'de> for Items<'de> {
 
 struct Entries<'de> {
     entries: std::slice::Iter<'de, Entry>,
-    /// Fields that count as left out if nothing stands behind them.
+    /// The fields that there are. Empty: any key may be given.
     fields: &'static [&'static str],
     current: Option<&'de Entry>,
 }
@@ -215,6 +215,10 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
         let left_out = |entry: &&Entry| entry.node.is_null() && fields.contains(&entry.key.as_str());
         self.current = self.entries.by_ref().find(|entry| !left_out(entry));
         let Some(entry) = self.current else { return Ok(None) };
+        if !fields.is_empty() && !fields.contains(&entry.key.as_str()) {
+            let unknown = Failure::new(Kind::UnknownField { known: fields });
+            return Err(unknown.within(Segment::Key(entry.key.clone()), entry.key_place));
+        }
         let key = seed.deserialize(entry.key.as_str().into_deserializer());
         key.map(Some)
             .map_err(|failure: Failure| failure.within(Segment::Key(entry.key.clone()), entry.key_place))
@@ -261,10 +265,6 @@ impl de::Error for Failure {
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         let instead = hint::instead(variant, expected, "allowed");
         Self::new(Kind::Wrong(format!("unknown value {}; {instead}", hint::quote(variant))))
-    }
-
-    fn unknown_field(_: &str, known: &'static [&'static str]) -> Self {
-        Self::new(Kind::UnknownField { known })
     }
 
     fn missing_field(field: &'static str) -> Self {

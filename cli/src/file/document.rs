@@ -114,7 +114,8 @@ impl Document {
                     Some(Segment::Key(name)) => name.as_str(),
                     _ => "",
                 };
-                if let Some(meant) = hint::nearest(name, known) {
+                let elsewhere = hint::cluster_only(name);
+                if let (None, Some(meant)) = (elsewhere, hint::nearest(name, known)) {
                     let mut sibling = path.clone();
                     sibling.0.pop();
                     let sibling = sibling.key(meant);
@@ -126,7 +127,8 @@ impl Document {
                     "<<" => "merge keys are not supported; repeat the fields".to_owned(),
                     name => hint::instead(name, known, "the fields here are"),
                 };
-                (path.clone(), format!("unknown field; {instead}"))
+                let unknown = || format!("unknown field; {instead}");
+                (path.clone(), elsewhere.map_or_else(unknown, str::to_owned))
             }
         };
         self.problems.push(Problem { place: failure.place, field: field.to_string(), reason });

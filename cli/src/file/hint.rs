@@ -42,6 +42,20 @@ pub(super) fn instead(word: &str, known: &[&str], kind: &str) -> String {
     }
 }
 
+/// Why a field that a `ScaledApp` has does not exist in the file. None if that has none of this name either.
+pub(super) fn cluster_only(field: &str) -> Option<&'static str> {
+    Some(match field {
+        "target" => "exists in a cluster alone; an app of this file is a command",
+        "service" | "traffic" => {
+            "exists in a cluster alone; here clients reach an app by its ports and hosts"
+        }
+        "scrape" => "exists in a cluster alone; here every request passes Reveille, which counts it",
+        "replicas" | "maxReplicas" => "exists in a cluster alone; here an app is one process",
+        "suspend" => "exists in a cluster alone; write idle: {ttl: never}, or take the app out of the file",
+        _ => return None,
+    })
+}
+
 /// A list as it is written behind a field of this name.
 pub(super) fn list_example(field: &str) -> &'static str {
     match field {

@@ -16,7 +16,7 @@ use serde::{
 use super::address::{Address, Proxy};
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct RawFile {
     pub(super) admin: Option<Address>,
     pub(super) gateway: Option<Address>,
@@ -24,10 +24,10 @@ pub(super) struct RawFile {
     pub(super) apps: Vec<RawApp>,
 }
 
-/// An app. The fields of [`PolicySpec`] are repeated because serde cannot both flatten and refuse unknown
-/// fields.
+/// An app. The fields of [`PolicySpec`] are repeated because serde, where it flattens, does not say which fields there
+/// are, and then unknown ones could not be refused.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct RawApp {
     pub(super) name: Option<String>,
     pub(super) command: Option<Argv>,
@@ -63,7 +63,7 @@ impl RawApp {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct RawPort {
     pub(super) name: Option<String>,
     pub(super) listen: Option<Address>,

@@ -1,4 +1,8 @@
 //! What is written: the user's side of a policy, where every field may be left out.
+//!
+//! Fields that do not exist are refused before these types see them: by the reader of the local file, with the line
+//! and what was probably meant, and by the API server. The types themselves pass over them, so that an activator
+//! goes on reading apps whose schema is newer than itself.
 
 use std::fmt;
 
@@ -13,7 +17,7 @@ use crate::{
 
 /// The policy of an app as the user writes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct PolicySpec {
     /// The kind of server: fills in what is left out below. Default: http.
     pub preset: Preset,
@@ -37,7 +41,7 @@ pub struct PolicySpec {
 
 /// When an app falls asleep.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct IdleSpec {
     /// How long nothing must have happened: 100ms-30d, or `never`. Default: 5m, local 1m.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +53,7 @@ pub struct IdleSpec {
 
 /// How an app wakes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct WakeSpec {
     /// How long a wake may take, 1s-24h. Default: 5m, preset triton 20m, local 60s.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,7 +65,7 @@ pub struct WakeSpec {
 
 /// How to tell that an app can answer: one of `http`, `tcp` and `grpc`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct ReadinessSpec {
     /// `GET path` is answered with a status from 200 to 399.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,7 +80,7 @@ pub struct ReadinessSpec {
 
 /// Asks by HTTP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct HttpReadinessSpec {
     /// The port's name or number. Default: the first port that speaks HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,7 +91,7 @@ pub struct HttpReadinessSpec {
 
 /// Asks by a TCP connection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct TcpReadinessSpec {
     /// The port's name or number. Default: the first port.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,7 +100,7 @@ pub struct TcpReadinessSpec {
 
 /// Asks by gRPC's health protocol, over HTTP/2 without TLS.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct GrpcReadinessSpec {
     /// The port's name or number. Default: the first port that speaks HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,7 +131,7 @@ impl fmt::Display for PortRef {
 
 /// What is held while an app wakes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct HoldSpec {
     /// Requests held at a time, 0-1,000,000. Default: 1,000.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,7 +146,7 @@ pub struct HoldSpec {
 
 /// Which calls do not wake an app.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct ProbesSpec {
     /// Paths of probes, besides the preset's. A `*` stands for anything within a segment, at the end for
     /// anything behind. gRPC methods are paths: `/package.Service/Method`.
@@ -157,7 +161,7 @@ pub struct ProbesSpec {
 
 /// How long an app's answers may take, each 10ms-24h. Default: no limit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct TimeoutsSpec {
     /// From the request's forwarding to the head of its response.
     #[serde(skip_serializing_if = "Option::is_none")]
