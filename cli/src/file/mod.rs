@@ -118,6 +118,19 @@ pub fn parse(text: &str, path: &Path, base_dir: &Path) -> Result<LocalConfig, Pr
     document.finish(config, path)
 }
 
+/// The value of a text in YAML, as the reader of the local file takes it. For tests of other files in YAML.
+#[cfg(test)]
+pub(crate) fn read_yaml(text: &str) -> Result<serde_json::Value, String> {
+    let mut problems = Vec::new();
+    let root = tree::read(text, &mut problems).map_err(|problem| problem.reason)?;
+    match problems.first() {
+        Some(problem) => Err(problem.reason.clone()),
+        None => root.map_or(Ok(serde_json::Value::Null), |root| {
+            de::read(&root).map_err(|failure| failure.to_string())
+        }),
+    }
+}
+
 const EMPTY: &str = "the file is empty; write apps: and the first app below it";
 
 fn too_large() -> String {

@@ -1,8 +1,9 @@
-//! What people see: tables, times and colours, and where they are written.
+//! What people see: tables, times, colours and YAML, and where they are written.
 
 pub mod color;
 pub mod table;
 pub mod time;
+pub mod yaml;
 
 use std::io::{self, IsTerminal, Write};
 
