@@ -77,6 +77,8 @@ pub enum Command {
     Wake(WakeArgs),
     /// Put an app to sleep now instead of after its idle time
     Sleep(SleepArgs),
+    /// Print the definition of ScaledApp, by which a Kubernetes cluster knows apps
+    Crd(CrdArgs),
 }
 
 /// `reveille local`
@@ -232,6 +234,15 @@ pub struct SleepArgs {
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 }
+
+/// `reveille crd`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reveille crd | kubectl apply --server-side -f -
+  kubectl explain scaledapp.spec --recursive
+  reveille crd --output json | jq .spec.names")]
+pub struct CrdArgs {}
 
 /// An app as people name it: `web` for one of local mode, or `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq)]

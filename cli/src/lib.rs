@@ -5,7 +5,7 @@
 //! | [`args`] | the command line and its help |
 //! | [`local`] | `reveille local`: both planes in one process |
 //! | [`mod@file`] | the configuration file of local mode, checked with every problem at once |
-//! | [`commands`] | `check`, `status`, `wake`, `sleep` |
+//! | [`commands`] | `check`, `status`, `wake`, `sleep`, `crd` |
 //! | [`client`] | the calls to the admin port |
 //! | [`output`] | tables, times, colours |
 //! | [`exit`] | exit codes and the errors behind them |
@@ -65,6 +65,7 @@ fn run(cli: Cli, console: &mut Console) -> Result<Exit, CliError> {
         Command::Sleep(args) => {
             call(server()?, async |client| commands::sleep::run(client, args, output, console).await)
         }
+        Command::Crd(_) => commands::crd::crd(output, console).map(|()| Exit::Ok),
     }
 }
 

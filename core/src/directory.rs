@@ -9,6 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::{
     app::AppId,
     phase::Phase,
@@ -74,7 +77,8 @@ pub fn first_http(ports: impl IntoIterator<Item = Protocol>) -> Option<usize> {
 }
 
 /// How a port speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// HTTP/1.1, HTTP/2 and gRPC, told from the first bytes; TLS and whatever else comes passes as TCP.
     Http,

@@ -13,6 +13,7 @@
 //! | [`gate`], [`activity`] | the switch of the data plane and the count that makes it safe to shut |
 //! | [`decide`], [`backoff`] | the pure decisions |
 //! | [`probes`] | which calls must not wake an app |
+//! | [`resource`] | `ScaledApp`, by which Kubernetes knows an app |
 //! | [`api`] | the JSON that the admin port speaks |
 //! | [`invariants`] | what must always hold, for tests and `debug_assert!` alike |
 
@@ -29,5 +30,7 @@ pub mod phase;
 pub mod policy;
 pub mod probes;
 pub mod quantity;
+pub mod resource;
+mod schema;
 mod sync;
 pub mod wake;

@@ -5,6 +5,8 @@ use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::schema;
+
 /// A duration written as `500ms`, `90s`, `15m`, `2h`, `1d` or a sum such as `1h30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HumanDuration(pub Duration);
@@ -156,7 +158,7 @@ impl JsonSchema for HumanDuration {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": "^(0|([0-9]+(d|h|m|s|ms))+)$", "examples": ["500ms", "90s", "15m", "1h30m"]})
+        json_schema!({"type": "string", "maxLength": schema::MAX_QUANTITY, "pattern": schema::DURATION_PATTERN})
     }
 }
 
@@ -166,7 +168,7 @@ impl JsonSchema for ByteSize {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": "^[0-9]+(B|k|M|G|Ki|Mi|Gi)?$", "examples": ["512Ki", "64Mi"]})
+        json_schema!({"x-kubernetes-int-or-string": true, "pattern": schema::SIZE_PATTERN})
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Names one wake of one app, in logs, in answers and in the API. Unique within a run of Reveille.
@@ -34,7 +35,7 @@ impl fmt::Debug for WakeId {
 }
 
 /// Where a wake stands. A wake passes them in this order and may skip some: a local process needs no node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Step {
     /// Somebody asked for the app.
     Requested,

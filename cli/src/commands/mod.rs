@@ -1,6 +1,7 @@
-//! The subcommands that call a running Reveille.
+//! The subcommands but for `local`: those that call a running Reveille, and those that only read or print.
 
 pub mod check;
+pub mod crd;
 pub mod sleep;
 pub mod status;
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
-use super::Policy;
 use crate::quantity::HumanDuration;
 
 /// One thing that is wrong with what was written.
@@ -17,16 +16,16 @@ pub struct Problem {
 
 /// Collects problems.
 #[derive(Default)]
-pub(super) struct Checker {
+pub(crate) struct Checker {
     problems: Vec<Problem>,
 }
 
 impl Checker {
-    pub(super) fn problem(&mut self, field: impl Into<String>, reason: impl Into<String>) {
+    pub(crate) fn problem(&mut self, field: impl Into<String>, reason: impl Into<String>) {
         self.problems.push(Problem { field: field.into(), reason: reason.into() });
     }
 
-    pub(super) fn range<T: PartialOrd + fmt::Display + Copy>(
+    pub(crate) fn range<T: PartialOrd + fmt::Display + Copy>(
         &mut self,
         field: &str,
         value: T,
@@ -37,7 +36,7 @@ impl Checker {
         }
     }
 
-    pub(super) fn duration(
+    pub(crate) fn duration(
         &mut self,
         field: &str,
         value: Option<HumanDuration>,
@@ -48,8 +47,21 @@ impl Checker {
         Some(value.0)
     }
 
-    /// `policy` if nothing was found wrong.
-    pub(super) fn finish(self, policy: Policy) -> Result<Policy, Vec<Problem>> {
-        if self.problems.is_empty() { Ok(policy) } else { Err(self.problems) }
+    /// A path to ask for, with a query if need be.
+    pub(crate) fn path(&mut self, field: &str, path: &str) {
+        let valid = path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+        if !valid {
+            self.problem(field, format!("{path:?} is no path: it begins with '/' and has no blanks"));
+        }
+    }
+
+    /// Adds what was found elsewhere.
+    pub(crate) fn extend(&mut self, problems: Vec<Problem>) {
+        self.problems.extend(problems);
+    }
+
+    /// `value` if nothing was found wrong.
+    pub(crate) fn finish<T>(self, value: T) -> Result<T, Vec<Problem>> {
+        if self.problems.is_empty() { Ok(value) } else { Err(self.problems) }
     }
 }

@@ -8,13 +8,16 @@
 
 mod checker;
 mod preset;
+pub(crate) mod ranges;
 mod readiness;
 mod resolve;
+pub(crate) mod rules;
 mod spec;
 mod upgrades;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
+pub(crate) use checker::Checker;
 pub use checker::Problem;
 pub use preset::Preset;
 pub use resolve::Mode;

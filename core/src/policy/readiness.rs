@@ -29,15 +29,7 @@ impl Checker {
             return None;
         };
         match &readiness {
-            Readiness::Http { path, .. } => {
-                let valid = path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
-                if !valid {
-                    self.problem(
-                        "wake.readiness.http.path",
-                        format!("{path:?} is no path: it begins with '/' and has no blanks"),
-                    );
-                }
-            }
+            Readiness::Http { path, .. } => self.path("wake.readiness.http.path", path),
             Readiness::Grpc { service, .. } => {
                 let valid = service.len() <= MAX_SERVICE && service.bytes().all(|b| b.is_ascii_graphic());
                 if !valid {

@@ -6,8 +6,12 @@ use super::{
     Hold, Idle, Policy, PolicySpec, Probes, Timeouts, Ttl, Wake,
     checker::{Checker, Problem},
     preset::PresetDefaults,
+    ranges,
 };
-use crate::{probes::Pattern, quantity::ByteSize};
+use crate::{
+    probes::Pattern,
+    quantity::{ByteSize, HumanDuration},
+};
 
 /// Where an app runs: some defaults differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +22,7 @@ pub enum Mode {
     Cluster,
 }
 
-const DAY: Duration = Duration::from_secs(86_400);
 const SECOND: Duration = Duration::from_secs(1);
-const MILLISECOND: Duration = Duration::from_millis(1);
 
 impl PolicySpec {
     /// Fills in the defaults and checks every range.
@@ -38,7 +40,7 @@ impl PolicySpec {
             probes: self.probes(&defaults, &mut check),
             timeouts: self.timeouts(&mut check),
             concurrency: self.concurrency.and_then(|n| {
-                check.range("concurrency", n, 1..=100_000);
+                check.range("concurrency", n, ranges::CONCURRENCY);
                 NonZeroU32::new(n)
             }),
             upgrades: check.upgrades(self.upgrades.as_deref()),
@@ -52,17 +54,18 @@ impl PolicySpec {
             Mode::Cluster => Ttl::After(Duration::from_secs(300)),
         });
         if let Ttl::After(after) = ttl {
-            let range = 100 * MILLISECOND..=30 * DAY;
+            let (range, show) = (ranges::TTL, HumanDuration);
             if !range.contains(&after) {
-                check.problem("idle.ttl", format!("{} is out of range: 100ms to 30d, or never", ttl));
+                let (from, to) = (show(*range.start()), show(*range.end()));
+                check.problem("idle.ttl", format!("{ttl} is out of range: {from} to {to}, or never"));
             }
         }
-        let min_awake = check.duration("idle.minAwake", self.idle.min_awake, Duration::ZERO..=30 * DAY);
+        let min_awake = check.duration("idle.minAwake", self.idle.min_awake, ranges::MIN_AWAKE);
         Idle { ttl, min_awake: min_awake.unwrap_or(Duration::ZERO) }
     }
 
     fn wake(&self, mode: Mode, preset: &PresetDefaults, check: &mut Checker) -> Wake {
-        let deadline = check.duration("wake.deadline", self.wake.deadline, SECOND..=DAY);
+        let deadline = check.duration("wake.deadline", self.wake.deadline, ranges::DEADLINE);
         let default = match mode {
             Mode::Local => 60 * SECOND,
             Mode::Cluster => preset.wake_deadline.unwrap_or(300 * SECOND),
@@ -76,10 +79,10 @@ impl PolicySpec {
 
     fn hold(&self, check: &mut Checker) -> Hold {
         let max_requests = self.hold.max_requests.unwrap_or(1_000);
-        check.range("hold.maxRequests", max_requests, 0..=1_000_000);
+        check.range("hold.maxRequests", max_requests, ranges::MAX_REQUESTS);
         let max_bytes = self.hold.max_bytes.unwrap_or(ByteSize(64 << 20));
-        check.range("hold.maxBytes", max_bytes, ByteSize(0)..=ByteSize(16 << 30));
-        let answer_after = check.duration("hold.answerAfter", self.hold.answer_after, SECOND..=DAY);
+        check.range("hold.maxBytes", max_bytes, ranges::MAX_BYTES);
+        let answer_after = check.duration("hold.answerAfter", self.hold.answer_after, ranges::ANSWER_AFTER);
         Hold { max_requests, max_bytes: max_bytes.0, answer_after }
     }
 
@@ -105,8 +108,7 @@ impl PolicySpec {
     }
 
     fn timeouts(&self, check: &mut Checker) -> Timeouts {
-        let range = 10 * MILLISECOND..=DAY;
-        let spec = &self.timeouts;
+        let (spec, range) = (&self.timeouts, ranges::TIMEOUT);
         Timeouts {
             response_header: check.duration("timeouts.responseHeader", spec.response_header, range.clone()),
             stream_idle: check.duration("timeouts.streamIdle", spec.stream_idle, range.clone()),

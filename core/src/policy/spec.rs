@@ -4,19 +4,20 @@
 //! and what was probably meant, and by the API server. The types themselves pass over them, so that an activator
 //! goes on reading apps whose schema is newer than itself.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Preset;
+use super::{Preset, ranges, rules};
 use crate::{
     probes::ProbeAnswer,
     quantity::{ByteSize, HumanDuration},
+    schema,
 };
 
 /// The policy of an app as the user writes it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PolicySpec {
     /// The kind of server: fills in what is left out below. Default: http.
@@ -40,7 +41,7 @@ pub struct PolicySpec {
 }
 
 /// When an app falls asleep.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IdleSpec {
     /// How long nothing must have happened: 100ms-30d, or `never`. Default: 5m, local 1m.
@@ -52,7 +53,7 @@ pub struct IdleSpec {
 }
 
 /// How an app wakes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WakeSpec {
     /// How long a wake may take, 1s-24h. Default: 5m, preset triton 20m, local 60s.
@@ -65,15 +66,16 @@ pub struct WakeSpec {
 
 /// How to tell that an app can answer: one of `http`, `tcp` and `grpc`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = rules::readiness())]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReadinessSpec {
-    /// `GET path` is answered with a status from 200 to 399.
+    /// GET of the path is answered with a status from 200 to 399.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpReadinessSpec>,
     /// A TCP connection is accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpReadinessSpec>,
-    /// `grpc.health.v1.Health/Check` is answered with `SERVING`, or not implemented.
+    /// grpc.health.v1.Health/Check is answered with SERVING, or not implemented.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grpc: Option<GrpcReadinessSpec>,
 }
@@ -85,7 +87,8 @@ pub struct HttpReadinessSpec {
     /// The port's name or number. Default: the first port that speaks HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<PortRef>,
-    /// An absolute path, such as `/healthz`.
+    /// An absolute path, such as /healthz.
+    #[schemars(transform = rules::path())]
     pub path: String,
 }
 
@@ -105,19 +108,30 @@ pub struct GrpcReadinessSpec {
     /// The port's name or number. Default: the first port that speaks HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<PortRef>,
-    /// The service that is asked about, such as `package.Service`. Default: the server as a whole.
+    /// The service that is asked about, such as package.Service. Default: the server as a whole.
+    #[schemars(transform = rules::grpc_service())]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub service: String,
 }
 
 /// Names one of the app's ports.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum PortRef {
     /// By the number that the app itself listens on.
     Number(u16),
     /// By name.
     Name(String),
+}
+
+impl JsonSchema for PortRef {
+    fn schema_name() -> Cow<'static, str> {
+        "PortRef".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schema::port()
+    }
 }
 
 impl fmt::Display for PortRef {
@@ -133,13 +147,17 @@ impl fmt::Display for PortRef {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HoldSpec {
-    /// Requests held at a time, 0-1,000,000. Default: 1,000.
+    /// Requests held at a time, 0 to 1,000,000; one more gets 503 with Retry-After. Default: 1,000.
+    #[schemars(transform = schema::integer(ranges::MAX_REQUESTS))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_requests: Option<u32>,
-    /// Bytes of requests held at a time, 0-16Gi. Default: 64Mi.
+    /// Bytes of requests held at a time, such as 512Ki, 64Mi or 1Gi: 0 to 16Gi. Default: 64Mi.
+    #[schemars(transform = schema::size(ranges::MAX_BYTES))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<ByteSize>,
-    /// Answer a held request with 503 and `Retry-After` after so long, 1s-24h. Default: off.
+    /// Answer a held request with 503 and Retry-After after so long, such as 210s, while the wake goes on: 1s to 1d.
+    /// Default: off.
+    #[schemars(transform = schema::duration(ranges::ANSWER_AFTER))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer_after: Option<HumanDuration>,
 }
@@ -148,28 +166,35 @@ pub struct HoldSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProbesSpec {
-    /// Paths of probes, besides the preset's. A `*` stands for anything within a segment, at the end for
-    /// anything behind. gRPC methods are paths: `/package.Service/Method`.
+    /// Paths of probes, such as /healthz, at most 100, besides the preset's. A * stands for anything within a segment,
+    /// at the end for anything behind. gRPC methods are paths: /package.Service/Method. Default: none.
+    #[schemars(transform = rules::probe_paths())]
     pub paths: Vec<String>,
-    /// Prefixes of the user agents of probes, besides those of kubelet and the usual load balancers.
+    /// Prefixes of the user agents of probes, at most 100, besides those of kubelet and the usual load balancers.
+    /// Default: none.
+    #[schemars(transform = rules::user_agents())]
     pub user_agents: Vec<String>,
-    /// How probes are answered while the app is not awake: `200`, `503` or `wake`.
+    /// How probes are answered while the app is not awake: "200", "503" (in quotes), or wake, like any other request.
     /// Default: 200 to kubelet and load balancers, 503 to all else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<ProbeAnswer>,
 }
 
-/// How long an app's answers may take, each 10ms-24h. Default: no limit.
+/// How long an app's answers may take.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TimeoutsSpec {
-    /// From the request's forwarding to the head of its response.
+    /// From the request's forwarding to the head of its response, such as 30s: 10ms to 1d. Default: no limit.
+    #[schemars(transform = schema::duration(ranges::TIMEOUT))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_header: Option<HumanDuration>,
-    /// Between two pieces of a response body.
+    /// Between two pieces of a response body, such as 5m: 10ms to 1d. Default: no limit.
+    #[schemars(transform = schema::duration(ranges::TIMEOUT))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_idle: Option<HumanDuration>,
-    /// From the request's arrival to the end of its response, without the time it was held.
+    /// From the request's arrival to the end of its response, without the time it was held, such as 1h: 10ms to 1d.
+    /// Default: no limit.
+    #[schemars(transform = schema::duration(ranges::TIMEOUT))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<HumanDuration>,
 }
@@ -222,11 +247,13 @@ impl<'de> Deserialize<'de> for Ttl {
 }
 
 impl JsonSchema for Ttl {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
+    fn schema_name() -> Cow<'static, str> {
         "Ttl".into()
     }
 
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "pattern": "^(never|([0-9]+(d|h|m|s|ms))+)$", "examples": ["30s", "5m", "never"]})
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let duration = schema::DURATION_PATTERN.trim_start_matches('^').trim_end_matches('$');
+        let pattern = format!("^(never|{duration})$");
+        schemars::json_schema!({"type": "string", "maxLength": schema::MAX_QUANTITY, "pattern": pattern})
     }
 }

@@ -22,7 +22,7 @@ pub use self::{
     pattern::Pattern,
     shape::{Shape, shape},
 };
-use crate::policy::Probes;
+use crate::{policy::Probes, schema};
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,7 @@ pub enum Prober {
 
 /// How probes are answered while an app is not awake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = schema::undescribed)]
 pub enum ProbeAnswer {
     /// With 200.
     #[serde(rename = "200")]
