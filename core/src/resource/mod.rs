@@ -15,13 +15,14 @@
 //! | `spec` | what the user writes |
 //! | `scrape` | where activity is seen that does not pass Reveille |
 //! | `status` | what the controller answers |
-//! | `condition` | types and reasons of conditions, each with its remedy |
+//! | `condition`, `reason` | conditions, and why they are as they are, each with its remedy |
 //! | `rules` | what fields may be, in CEL |
 //! | `resolve` | from the spec to what holds |
 //! | `crd` | the resource's definition, as the API server takes it |
 
 mod condition;
 mod crd;
+mod reason;
 mod resolve;
 mod rules;
 mod scrape;
@@ -30,8 +31,9 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use condition::{ConditionType, Reason, set_condition};
+pub use condition::{ConditionType, set_condition};
 pub use crd::crd;
+pub use reason::Reason;
 pub use resolve::ClusterApp;
 pub use scrape::{NginxScrapeSpec, PrometheusScrapeSpec, Scrape, ScrapeFormat, ScrapeSpec};
 pub use spec::{ClusterIdleSpec, ClusterWakeSpec, ScaledApp, ScaledAppSpec, TargetSpec, TrafficSpec};
