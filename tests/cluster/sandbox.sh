@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Runs a command in a sandbox of its own: network, mounts and processes. A test cluster lives in there, so that it meets
+# nobody's addresses, rules, mounts or containers, and so that all of it is gone when the command ends, however it ends.
+#
+#   tests/cluster/sandbox.sh COMMAND...
+#
+# REVEILLE_SANDBOX_PID names a file for the pid whose namespaces `nsenter --net --mount --target` enters.
+# There is no way out to the network. What the command needs has to be built and fetched before.
+set -euo pipefail
+
+# The first process in there.
+inside() {
+    mount --make-rprivate /
+    # What an earlier cluster, or the machine's own container engine, keeps in these would be taken for this one's.
+    for folder in /run /var/log /var/lib/cni /var/lib/kubelet; do
+        mkdir -p "$folder"
+        mount -t tmpfs -o mode=755 tmpfs "$folder"
+    done
+    mount --make-rshared / # the kubelet's volumes have to reach the containers
+
+    # The first node's address; others are added with their nodes. A veth pair, because not every kernel has the dummy
+    # device.
+    ip link set lo up
+    ip link add nodes type veth peer name nodes-peer
+    ip link set nodes up
+    ip link set nodes-peer up
+    ip address add 10.200.0.1/24 dev nodes
+    # The kubelet and the API server want one. Nothing leads out, so nothing goes that way.
+    ip route add default dev lo
+    sysctl -qw net.ipv4.ip_forward=1
+
+    # bash waits for what is left to it, such as the shims of dead containers.
+    local status=0
+    "$@" &
+    wait $! || status=$?
+    exit "$status" # and with the first process all others end
+}
+
+# Where each hierarchy of control groups is mounted: one with version 2, several with version 1.
+hierarchies() {
+    awk '$3 ~ /^cgroup2?$/ { print $2 }' /proc/self/mounts
+}
+
+# Puts this shell into a group of its own in each hierarchy. The containers' groups come below it: runtimes take a path
+# without a leading slash as relative to their own (version 1), or beside it (version 2, where a group with processes
+# can have no groups below).
+enter_groups() { # NAME
+    local root group
+    for root in $(hierarchies); do
+        group=$root/$1
+        mkdir "$group"
+        if [ -e "$root/cpuset.cpus" ]; then # nothing may run in a group that was given no processor
+            cat "$root/cpuset.cpus" >"$group/cpuset.cpus"
+            cat "$root/cpuset.mems" >"$group/cpuset.mems"
+        fi
+        if [ -e "$root/cgroup.controllers" ]; then
+            group=$group/processes
+            mkdir "$group"
+        fi
+        echo "$BASHPID" >"$group/cgroup.procs"
+    done
+}
+
+# The kernel takes a moment until the groups of killed processes are empty.
+remove_groups() { # NAME
+    local root try
+    for root in $(hierarchies); do
+        for try in {1..50}; do
+            [ -d "$root/$1" ] || break
+            find "$root/$1" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.1
+        done
+    done
+}
+
+if [ "${1-}" = --inside ]; then
+    shift
+    inside "$@"
+fi
+
+group=reveille-test-$$
+sandbox=
+ended() {
+    # unshare itself ignores the gentler signals. When it dies the kernel kills what is inside.
+    [ -z "$sandbox" ] || kill -KILL "$sandbox" 2>/dev/null || true
+}
+trap 'remove_groups "$group"' EXIT
+trap 'ended; exit 130' INT
+trap 'ended; exit 143' TERM
+(
+    enter_groups "$group"
+    [ -z "${REVEILLE_SANDBOX_PID-}" ] || echo "$BASHPID" >"$REVEILLE_SANDBOX_PID"
+    # The whole sandbox ends with the shell above, also when that is killed.
+    exec setpriv --pdeathsig KILL unshare --net --mount --pid --fork --mount-proc --kill-child -- "$0" --inside "$@"
+) &
+sandbox=$!
+status=0
+wait "$sandbox" || status=$?
+sandbox=
+exit "$status"

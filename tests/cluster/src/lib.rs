@@ -1,0 +1,50 @@
+//! The harness of the tests in a cluster: starts a real Kubernetes, as its own programs in a sandbox of this machine, and
+//! holds its parts so that tests can use, stop and break them.
+//!
+//! It is black-box on purpose: nothing here links the product. A broken harness panics with what was being done.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`need`] | whether this machine can run it |
+//! | [`sandbox`] | network, mounts and processes of its own |
+//! | [`cluster`] | the handle that tests have |
+//! | [`namespace`] | a namespace for each test |
+//! | [`pod`] | being a client in a pod |
+//! | [`image`] | images made of this machine's programs |
+//! | [`node`] | nodes, each with its kubelet and its containerd |
+//! | [`autoscaler`] | a stand-in for the cluster autoscaler |
+//! | [`runner`] | tests that share one cluster |
+//! | [`report`] | the figures, for the end of a run |
+//! | [`process`] | programs and tools |
+//! | [`places`] | where things are |
+//! | [`wait`] | waiting for conditions, never for time |
+//! | [`workload`] | manifests |
+
+pub mod autoscaler;
+pub mod cluster;
+mod control_plane;
+mod credentials;
+mod dump;
+pub mod image;
+pub mod namespace;
+pub mod need;
+pub mod node;
+pub mod places;
+pub mod pod;
+pub mod process;
+pub mod report;
+pub mod runner;
+pub mod sandbox;
+mod tools;
+pub mod wait;
+pub mod workload;
+
+pub use autoscaler::{Autoscaler, Pool};
+pub use cluster::Cluster;
+pub use credentials::User;
+pub use image::Image;
+pub use namespace::Namespace;
+pub use node::NodeSpec;
+pub use pod::Network;
+pub use runner::{Context, Test};
+pub use wait::{ms, secs, until, until_some};

@@ -1,0 +1,57 @@
+//! The command lines of users: kubectl and Helm.
+
+use crate::{
+    cluster::Cluster,
+    process::{Output, command, run, run_with},
+};
+
+impl Cluster {
+    /// `kubectl`, as the administrator. `input` is what it reads, such as manifests for `apply -f -`.
+    pub async fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
+        let mut kubectl = command(self.places().program("kubectl"), ["--kubeconfig"]);
+        kubectl.arg(self.kubeconfig()).args(arguments);
+        // Its caches, which it keeps in the user's home otherwise.
+        kubectl.env("KUBECACHEDIR", self.places().state("kubectl"));
+        run_with(kubectl, input).await
+    }
+
+    /// Installs a chart, which may be a folder, and waits until what it has is ready. `arguments` are further ones,
+    /// such as `--set`.
+    ///
+    /// # Panics
+    /// If Helm refuses.
+    pub async fn helm_install(&self, namespace: &str, release: &str, chart: &str, arguments: &[&str]) {
+        let fixed = ["install", release, chart, "--namespace", namespace, "--create-namespace", "--wait"];
+        self.helm(&[&fixed, arguments].concat()).await.ok();
+    }
+
+    /// Changes an installed chart.
+    ///
+    /// # Panics
+    /// If Helm refuses.
+    pub async fn helm_upgrade(&self, namespace: &str, release: &str, chart: &str, arguments: &[&str]) {
+        let fixed = ["upgrade", release, chart, "--namespace", namespace, "--wait"];
+        self.helm(&[&fixed, arguments].concat()).await.ok();
+    }
+
+    /// Removes an installed chart, with its hooks.
+    ///
+    /// # Panics
+    /// If Helm refuses.
+    pub async fn helm_uninstall(&self, namespace: &str, release: &str) {
+        self.helm(&["uninstall", release, "--namespace", namespace, "--wait"]).await.ok();
+    }
+
+    /// Helm, as the administrator.
+    pub async fn helm(&self, arguments: &[&str]) -> Output {
+        let mut helm = command(self.places().program("helm"), ["--kubeconfig"]);
+        helm.arg(self.kubeconfig()).args(arguments);
+        let home = self.places().state("helm");
+        for (name, folder) in
+            [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")]
+        {
+            helm.env(name, home.join(folder));
+        }
+        run(helm).await
+    }
+}

@@ -1,0 +1,47 @@
+//! Tests in a real Kubernetes. They share one cluster, with a namespace each.
+//!
+//! | module | proves |
+//! |---|---|
+//! | [`traffic`] | Services, endpoints and pods as clients see them |
+//! | [`scale`] | the compare-and-set by which an app is woken |
+//! | [`nodes`] | nodes from nothing, with their devices, and gone again |
+//! | [`pods`] | what a pod that cannot start says |
+//! | [`rights`] | who may not do what |
+//! | [`tools`] | kubectl and Helm |
+//! | [`outages`] | an API server that is gone, an etcd that hangs or forgets |
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
+
+mod nodes;
+mod outages;
+mod pods;
+mod rights;
+mod scale;
+mod support;
+mod tools;
+mod traffic;
+
+use std::process::ExitCode;
+
+use reveille_tests_cluster::{Test, runner, secs};
+
+fn main() -> ExitCode {
+    runner::main(vec![
+        // The longest first.
+        Test::new("nodes::gpu_from_zero", nodes::gpu_from_zero),
+        Test::new("nodes::a_pool_that_has_no_machine", nodes::a_pool_that_has_no_machine),
+        Test::new("nodes::a_killed_one_is_silent", nodes::a_killed_one_is_silent),
+        Test::new("pods::crash_loop", pods::crash_loop),
+        Test::new("pods::missing_image", pods::missing_image),
+        Test::new("traffic::nginx_from_zero", traffic::nginx_from_zero),
+        Test::new("traffic::a_slice_beside_the_selectors", traffic::a_slice_beside_the_selectors),
+        Test::new("scale::compare_and_set", scale::compare_and_set),
+        Test::new("rights::are_real", rights::are_real),
+        Test::new("rights::tokens_are_good_in_pods", rights::tokens_are_good_in_pods),
+        Test::new("tools::kubectl_reaches_pods", tools::kubectl_reaches_pods),
+        Test::new("tools::helm_installs_and_removes", tools::helm_installs_and_removes),
+        Test::new("outages::api_server", outages::api_server).alone(),
+        Test::new("outages::etcd_hangs", outages::etcd_hangs).alone().limit(secs(60)),
+        Test::new("outages::etcd_forgets", outages::etcd_forgets).alone(),
+    ])
+}
