@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 need := scripts/need.sh
-scripts := .ci/run $(wildcard scripts/*.sh demo/*.sh)
+scripts := .ci/run $(wildcard scripts/*.sh demo/*.sh tests/cluster/*.sh)
 
 ##@ Use it
 
@@ -26,7 +26,7 @@ build: ## Build target/release/reveille
 
 .PHONY: test
 test: ## Run every test that this machine can run, and say what was skipped
-	@$(need) cargo cc curl nginx 'promtool?' 'h2load?' 'grpcio?' 'triton?'
+	@$(need) cargo cc curl nginx 'promtool?' 'h2load?' 'grpcio?' 'triton?' 'cluster?'
 	@scripts/test.sh
 
 .PHONY: test-unit
@@ -48,6 +48,22 @@ test-loom: ## The gate under every interleaving of the memory model
 test-local: ## End-to-end tests of local mode: real nginx, real clients
 	@$(need) cargo cc curl nginx 'promtool?' 'h2load?' 'grpcio?' 'triton?'
 	@scripts/test.sh local
+
+.PHONY: test-cluster
+test-cluster: ## End-to-end tests in a real Kubernetes (root; builds it once, ten minutes)
+	@$(need) cargo cc curl nginx 'cluster?'
+	@scripts/test.sh cluster
+
+.PHONY: cluster
+cluster: ## A real Kubernetes in the foreground, to look around in; Ctrl-C ends it
+	@$(need) cargo cc curl nginx cluster
+	cargo build --locked --quiet -p reveille-tests-cluster
+	@target/debug/reveille-test-cluster || [ $$? -eq 130 ] # by Ctrl-C
+
+.PHONY: cluster-bin
+cluster-bin: ## Build what the test cluster is made of, once for all checkouts
+	@$(need) cluster-tools go
+	@scripts/cluster-bin.sh
 
 ##@ Measure it
 
@@ -83,4 +99,4 @@ fmt: ## Format the code
 help: ## List these targets
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

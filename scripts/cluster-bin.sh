@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the Kubernetes of tests/cluster from source: once for each set of versions, some ten minutes on two cores.
+# Builds the Kubernetes of tests/cluster from source: once for each set of versions, four to ten minutes on two cores.
 #
 #   scripts/cluster-bin.sh           build what is not there yet
 #   scripts/cluster-bin.sh --path    print the folder they belong into, and build nothing
@@ -10,6 +10,7 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
+PATH=$PATH:/usr/local/go/bin # where Go's own archive is unpacked to
 readonly sources=tests/cluster/bin
 # Part of the hash: raise it when the flags below change.
 readonly recipe=1
@@ -86,7 +87,7 @@ build() { # MODULE PACKAGE NAME
 
 total=$(wc -w <<<"$tools")
 number=0
-echo "building the test cluster's programs into $folder with $go, once: some ten minutes on two cores" >&2
+echo "building the test cluster's programs into $folder with $go, once: four to ten minutes on two cores" >&2
 for line in $tools; do
     IFS='=' read -r module package name <<<"$line"
     name=${name:-${package##*/}}

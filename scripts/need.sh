@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 readonly rust_minimum=1.90
 readonly tools=target/tools/bin # on the Makefile's PATH, too
-PATH=$PATH:$HOME/.cargo/bin:/usr/sbin:/sbin:$PWD/$tools
+PATH=$PATH:$HOME/.cargo/bin:/usr/local/go/bin:/usr/sbin:/sbin:$PWD/$tools
 # The configuration, deny.toml, is in the words of this version.
 readonly cargo_deny_version='^0.20'
 # Python's gRPC, for tests: in an environment of its own, with all that it needs named.
@@ -197,8 +197,8 @@ install_triton() (
     "$python" -c 'import ensurepip' 2>/dev/null || install_packages ensurepip "python$version-venv"
     triton_libdir "$python" >/dev/null || install_packages "libpython$version.so" "libpython$version"
     triton_libdir "$python" >"$triton/libdir" || die "$python comes without its shared library" "use one that was configured with --enable-shared"
-    make_venv server
-    make_venv client
+    make_venv "$python" server
+    make_venv "$python" client
     # The backend takes the stub that lies beside it, whatever Python that is for.
     bundle=$(echo "$triton"/server/lib/python3.*/site-packages/pytriton/tritonserver)
     cp "$bundle/python_backend_stubs/$version/triton_python_backend_stub" "$bundle/backends/python/" \
@@ -226,11 +226,44 @@ print(folder)
 sys.exit(not (name.startswith("libpython") and os.path.exists(os.path.join(folder, name))))'
 }
 
-make_venv() {
-    "$python" -m venv "$triton/$1" >&2 || die "no Python environment could be made for the $1" "see what this says: $python -m venv $triton/$1"
+make_venv() { # PYTHON NAME
+    "$1" -m venv "$triton/$2" >&2 || die "no Python environment could be made for the $2" "see what this says: $1 -m venv $triton/$2"
     # The pins are complete: nothing has to be resolved.
-    "$triton/$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$triton_pins-$1.txt" >&2 \
-        || die "pip could not install $triton_pins-$1.txt" "is https://pypi.org in reach? PIP_INDEX_URL names a mirror"
+    "$triton/$2/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$triton_pins-$2.txt" >&2 \
+        || die "pip could not install $triton_pins-$2.txt" "is https://pypi.org in reach? PIP_INDEX_URL names a mirror"
+}
+
+# What builds the test cluster's programs. A Go since 1.21 fetches the version that they need by itself.
+need_go() {
+    has go || die "Go is missing (1.26 or later is needed)" "install it: https://go.dev/dl"
+    local output
+    output=$(cd tests/cluster/bin/kubernetes && GOTOOLCHAIN=auto GOFLAGS=-mod=readonly go env GOVERSION 2>&1) \
+        || die "no Go 1.26 or later: $output" "install it: https://go.dev/dl"
+}
+
+# Debian puts these into no PATH.
+need_cni() {
+    [ -x /usr/lib/cni/ptp ] || install_packages "/usr/lib/cni/ptp" containernetworking-plugins
+}
+
+# A Kubernetes for tests/cluster: its programs are built once, for all checkouts of a machine.
+need_cluster() {
+    [ "$(id -u)" -eq 0 ] || die "a test cluster needs root, for namespaces, mounts and control groups" "run make as root"
+    need_cluster_tools
+    tests/cluster/sandbox.sh true || die "no sandbox can be made here; what it says is above" \
+        "run it on a machine of its own, or in a privileged container"
+    [ -d "$(scripts/cluster-bin.sh --path)" ] || need_go
+    scripts/cluster-bin.sh
+}
+
+need_cluster_tools() {
+    need_program unshare util-linux
+    need_program ip iproute2
+    need_program iptables iptables
+    need_program sysctl procps
+    need_program openssl openssl
+    need_program runc runc
+    need_cni
 }
 
 need() {
@@ -249,6 +282,9 @@ need() {
         wrk) need_program wrk wrk ;;
         grpcio) need_grpcio ;;
         triton) need_triton ;;
+        go) need_go ;;
+        cluster) need_cluster ;;
+        cluster-tools) need_cluster_tools ;;
         shellcheck) need_program shellcheck shellcheck ;;
         *) die "scripts/need.sh does not know $1" ;;
     esac

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs tests and says at the end what ran, what was skipped and why; fails if anything failed.
 #
-#   scripts/test.sh [unit | core | loom | local]...     all of it: unit loom local, with one build
+#   scripts/test.sh [unit | core | loom | local | cluster]...   all of it: unit local cluster loom, with one build
 #
 # What the tests print is shown as it comes and kept in target/test-logs/. A test that cannot run here
 # prints a line `SKIPPED: name: reason`, or appends `skipped: name: reason` to $REVEILLE_TEST_REPORT; it is
@@ -24,7 +24,8 @@ fi
 readonly titles='core=the decisions
 unit=units and properties of every crate
 loom=the gate, every interleaving
-local=end to end, real servers and clients'
+local=end to end, real servers and clients
+cluster=end to end, in a real Kubernetes'
 
 declare -A passed failed skipped millis
 tiers=()
@@ -53,6 +54,8 @@ count() { # TIER
         printf '%s\n' "$line"
         if [[ $line =~ ^\ +Running\ .*/deps/(local|reveille_tests_local|slow_server|echo_server)-[0-9a-f]+ ]]; then
             enter local
+        elif [[ $line =~ ^\ +Running\ .*/deps/(cluster|reveille_tests_cluster|reveille_test_cluster)-[0-9a-f]+ ]]; then
+            enter cluster
         elif [[ $line =~ ^\ +(Running|Doc-tests)\  ]]; then
             enter "$1"
         elif [[ $line =~ ^test\ result:\ .*\ ([0-9]+)\ passed\;\ ([0-9]+)\ failed\; ]]; then
@@ -109,7 +112,7 @@ sum() { # NAME OF AN ARRAY
 # What the end-to-end tests reported.
 read_report() {
     local line
-    [ -s "$REVEILLE_TEST_REPORT" ] || return 0
+    grep -q '^skipped: ' "$REVEILLE_TEST_REPORT" || return 0
     enter local
     while IFS= read -r line; do
         skip "$line"
@@ -145,12 +148,14 @@ summary() {
 for wanted in "$@"; do
     case $wanted in
         all) run unit cargo test --workspace --locked --no-fail-fast ;;
-        unit) run unit cargo test --workspace --locked --no-fail-fast --exclude reveille-tests-local ;;
+        unit) run unit cargo test --workspace --locked --no-fail-fast \
+            --exclude reveille-tests-local --exclude reveille-tests-cluster ;;
         core) run core cargo test -p reveille-core --locked --no-fail-fast ;;
         local) run local cargo test -p reveille-tests-local --locked --no-fail-fast ;;
+        cluster) run cluster cargo test -p reveille-tests-cluster --locked --no-fail-fast ;;
         loom) ;;
         *)
-            echo "error: unknown tier $wanted; there are: unit core loom local" >&2
+            echo "error: unknown tier $wanted; there are: unit core loom local cluster" >&2
             exit 2
             ;;
     esac

@@ -63,9 +63,9 @@ enter_groups() { # NAME
 
 # The kernel takes a moment until the groups of killed processes are empty.
 remove_groups() { # NAME
-    local root try
+    local root
     for root in $(hierarchies); do
-        for try in {1..50}; do
+        for _ in {1..50}; do
             [ -d "$root/$1" ] || break
             find "$root/$1" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.1
         done
@@ -77,15 +77,15 @@ if [ "${1-}" = --inside ]; then
     inside "$@"
 fi
 
+# Those of sandboxes that were killed together with their outer shell.
+for old in $(hierarchies | sed 's|$|/reveille-test-*|'); do
+    [ ! -d "$old" ] || [ -d "/proc/${old##*-}" ] || remove_groups "${old##*/}"
+done
+
 group=reveille-test-$$
 sandbox=
-ended() {
-    # unshare itself ignores the gentler signals. When it dies the kernel kills what is inside.
-    [ -z "$sandbox" ] || kill -KILL "$sandbox" 2>/dev/null || true
-}
-trap 'remove_groups "$group"' EXIT
-trap 'ended; exit 130' INT
-trap 'ended; exit 143' TERM
+# unshare ignores the gentler signals. When it dies the kernel kills what is inside.
+trap '[ -z "$sandbox" ] || kill -KILL "$sandbox"' INT TERM
 (
     enter_groups "$group"
     [ -z "${REVEILLE_SANDBOX_PID-}" ] || echo "$BASHPID" >"$REVEILLE_SANDBOX_PID"
@@ -94,6 +94,7 @@ trap 'ended; exit 143' TERM
 ) &
 sandbox=$!
 status=0
-wait "$sandbox" || status=$?
-sandbox=
+wait "$sandbox" 2>/dev/null || status=$?
+wait "$sandbox" 2>/dev/null || true # a signal ended the first wait before the sandbox ended
+remove_groups "$group"
 exit "$status"

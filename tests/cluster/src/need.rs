@@ -35,10 +35,9 @@ pub fn missing() -> Option<String> {
     }
     let programs = places::programs();
     if !programs.exists() {
-        let go = if find("go").is_none() { "; that needs Go 1.26 or later (https://go.dev/dl)" } else { "" };
+        let missing = programs.display();
         return Some(format!(
-            "Kubernetes was not built: {} is missing (make cluster-bin{go})",
-            programs.display()
+            "Kubernetes was not built: {missing} is missing (make cluster-bin; that needs Go 1.26 or later)"
         ));
     }
     cannot_be_isolated()

@@ -2,10 +2,12 @@
 //! does not.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
 };
+
+use nix::fcntl::{Flock, FlockArg};
 
 /// In memory, and the sandbox's own: gone with it.
 const STATE: &str = "/run/reveille";
@@ -38,11 +40,26 @@ pub fn programs() -> PathBuf {
     String::from_utf8_lossy(&output.stdout).trim().into()
 }
 
+/// Whether no cluster of this checkout has this name.
+pub fn is_free(name: &str) -> bool {
+    lock(name).is_some()
+}
+
+/// Holds a name for as long as the lock lives, which is no longer than this process.
+fn lock(name: &str) -> Option<Flock<File>> {
+    let folder = left_behind();
+    let path = folder.join(format!(".{name}.lock"));
+    let file = fs::create_dir_all(folder).and_then(|()| File::create(&path));
+    let file = file.unwrap_or_else(|error| panic!("{} cannot be written: {error}", path.display()));
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()
+}
+
 /// The folders of one cluster.
 #[derive(Debug)]
 pub struct Places {
     programs: PathBuf,
     logs: PathBuf,
+    _lock: Flock<File>,
 }
 
 impl Places {
@@ -50,15 +67,16 @@ impl Places {
     /// `target/cluster/NAME`, which is emptied first.
     ///
     /// # Panics
-    /// If the folders cannot be made.
+    /// If the folders cannot be made, or another cluster of this checkout has that name.
     pub fn new(name: &str) -> Self {
+        let lock = lock(name).unwrap_or_else(|| panic!("another cluster of this checkout runs as {name}"));
         let logs = left_behind().join(name);
         let _ = fs::remove_dir_all(&logs);
         for folder in [logs.as_path(), Path::new(STATE)] {
             fs::create_dir_all(folder)
                 .unwrap_or_else(|error| panic!("{} cannot be made: {error}", folder.display()));
         }
-        Self { programs: programs(), logs }
+        Self { programs: programs(), logs, _lock: lock }
     }
 
     /// A program that was built for the cluster.

@@ -5,7 +5,7 @@
 //! | [`traffic`] | Services, endpoints and pods as clients see them |
 //! | [`scale`] | the compare-and-set by which an app is woken |
 //! | [`nodes`] | nodes from nothing, with their devices, and gone again |
-//! | [`pods`] | what a pod that cannot start says |
+//! | [`pods`] | containers that cannot start, or are killed |
 //! | [`rights`] | who may not do what |
 //! | [`tools`] | kubectl and Helm |
 //! | [`outages`] | an API server that is gone, an etcd that hangs or forgets |
@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Test::new("nodes::a_killed_one_is_silent", nodes::a_killed_one_is_silent),
         Test::new("pods::crash_loop", pods::crash_loop),
         Test::new("pods::missing_image", pods::missing_image),
+        Test::new("pods::killed_container", pods::killed_container),
         Test::new("traffic::nginx_from_zero", traffic::nginx_from_zero),
         Test::new("traffic::a_slice_beside_the_selectors", traffic::a_slice_beside_the_selectors),
         Test::new("scale::compare_and_set", scale::compare_and_set),

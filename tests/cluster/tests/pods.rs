@@ -1,10 +1,15 @@
-//! What a pod that cannot start says: what the reasons of failed wakes are made of.
+//! Containers that cannot start, or are killed: what the reasons of failed wakes are made of.
+
+use std::time::Instant;
 
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use nix::sys::signal::Signal;
 use reveille_tests_cluster::{
-    Context, Image, Namespace, secs, until_some,
+    Context, Image, Namespace, secs, until, until_some,
     workload::{deployment, nginx_pod, pod},
 };
+
+use crate::support::{since, until_answer, web};
 
 /// Waits for the reason why the container of `web` waits.
 async fn waits_for(namespace: &Namespace, reason: &str) -> Pod {
@@ -38,4 +43,23 @@ pub(crate) async fn missing_image(t: Context) {
     let namespace = t.namespace().await;
     namespace.create::<Deployment>(deployment("web", 1, &pod(&Image::new("nobody-made-this")))).await;
     waits_for(&namespace, "ErrImageNeverPull").await;
+}
+
+/// A container that was killed is started again by its kubelet, in the same pod.
+pub(crate) async fn killed_container(t: Context) {
+    let (namespace, url) = web(&t, 1).await;
+    let client = namespace.client_pod("client").await;
+    let pod = namespace.ready_pod("web").await;
+    let name = pod.metadata.name.clone().unwrap();
+    until_answer(&client, &url, |body| body.trim() == name).await;
+    let started = Instant::now();
+    t.cluster.signal(&pod, "app", Signal::SIGKILL).await;
+    until("it is started again", secs(30), async || {
+        let pod: Pod = namespace.get(&name).await;
+        let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
+        statuses.iter().any(|status| status.restart_count == 1 && status.ready)
+    })
+    .await;
+    until_answer(&client, &url, |body| body.trim() == name).await;
+    t.figure(&format!("a killed container answers again after {}", since(started)));
 }

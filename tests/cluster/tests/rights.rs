@@ -5,7 +5,7 @@ use k8s_openapi::api::{
     rbac::v1::{Role, RoleBinding},
 };
 use kube::{Api, api::ListParams};
-use reveille_tests_cluster::{Context, secs, until};
+use reveille_tests_cluster::{Context, User, secs, until};
 use serde_json::json;
 
 /// A ServiceAccount may do nothing until a rule says so, and then no more than that.
@@ -14,6 +14,8 @@ pub(crate) async fn are_real(t: Context) {
     let other = t.namespace().await;
     let client = t.cluster.client_of_service_account(namespace.name(), "default").await;
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace.name());
+    let nobody = t.cluster.client_of(User { name: "nobody", groups: &[] }).await;
+    let nobodys: Api<Pod> = Api::namespaced(nobody, namespace.name());
     let others: Api<Pod> = Api::namespaced(client, other.name());
     let is_refused = async |api: &Api<Pod>| match api.list(&ListParams::default()).await {
         Ok(_) => false,
@@ -35,6 +37,7 @@ pub(crate) async fn are_real(t: Context) {
         }))
         .await;
     until("the rule is known", secs(10), async || !is_refused(&pods).await).await;
+    assert!(is_refused(&nobodys).await, "the rule is for one ServiceAccount");
     assert!(is_refused(&others).await, "the rule is for one namespace");
     let delete = pods.delete("any", &Default::default()).await;
     assert!(

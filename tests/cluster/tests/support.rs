@@ -62,12 +62,12 @@ pub(crate) async fn until_answer(client: &Network, url: &str, wanted: impl Fn(&s
     .await
 }
 
-/// As `1.23 s`.
+/// As `1.234 s`.
 pub(crate) fn seconds(time: Duration) -> String {
-    format!("{:.2} s", time.as_secs_f64())
+    format!("{:.3} s", time.as_secs_f64())
 }
 
-/// As `1.23 s`, up to now.
+/// As `1.234 s`, up to now.
 pub(crate) fn since(start: Instant) -> String {
     seconds(start.elapsed())
 }

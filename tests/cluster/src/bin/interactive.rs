@@ -22,8 +22,8 @@ fn main() -> ExitCode {
         if let Some(reason) = need::missing() {
             return fail(&reason);
         }
-        if let Err(error) = fs::create_dir_all(&folder) {
-            return fail(&format!("{} cannot be made: {error}", folder.display()));
+        if !places::is_free(NAME) {
+            return fail("it runs already; Ctrl-C ends it where it was started");
         }
         return fail(&format!("the sandbox does not start: {}", sandbox::enter(Some(&pid))));
     }
