@@ -16,6 +16,15 @@ inside() {
         mkdir -p "$folder"
         mount -t tmpfs -o mode=755 tmpfs "$folder"
     done
+    # The kubelet sets these for the whole machine, unless they are as it wants them: here it finds them so.
+    local setting file number=0
+    for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 \
+        kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
+        number=$((number + 1))
+        file=/run/kernel-setting-$number
+        echo "${setting#*=}" >"$file"
+        mount --bind "$file" "/proc/sys/${setting%=*}"
+    done
     mount --make-rshared / # the kubelet's volumes have to reach the containers
 
     # The first node's address; others are added with their nodes. A veth pair, because not every kernel has the dummy

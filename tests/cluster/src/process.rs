@@ -59,16 +59,6 @@ impl Daemon {
         let _ = self.child.kill().await; // which fails where it has ended already
     }
 
-    /// Asks it to end, and kills it if it did not within `patience`.
-    pub async fn end(mut self, patience: Duration) {
-        if self.child.id().is_some() {
-            self.signal(Signal::SIGTERM);
-        }
-        if tokio::time::timeout(patience, self.child.wait()).await.is_err() {
-            self.kill().await;
-        }
-    }
-
     /// For loops that wait for what it does.
     ///
     /// # Panics

@@ -1,5 +1,7 @@
 //! The command lines of users: kubectl and Helm.
 
+use std::path::PathBuf;
+
 use crate::{
     cluster::Cluster,
     process::{Output, command, run, run_with},
@@ -9,9 +11,7 @@ impl Cluster {
     /// `kubectl`, as the administrator. `input` is what it reads, such as manifests for `apply -f -`.
     pub async fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
         let mut kubectl = command(self.places().program("kubectl"), ["--kubeconfig"]);
-        kubectl.arg(self.kubeconfig()).args(arguments);
-        // Its caches, which it keeps in the user's home otherwise.
-        kubectl.env("KUBECACHEDIR", self.places().state("kubectl"));
+        kubectl.arg(self.kubeconfig()).args(arguments).envs(self.homes());
         run_with(kubectl, input).await
     }
 
@@ -45,13 +45,14 @@ impl Cluster {
     /// Helm, as the administrator.
     pub async fn helm(&self, arguments: &[&str]) -> Output {
         let mut helm = command(self.places().program("helm"), ["--kubeconfig"]);
-        helm.arg(self.kubeconfig()).args(arguments);
-        let home = self.places().state("helm");
-        for (name, folder) in
-            [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")]
-        {
-            helm.env(name, home.join(folder));
-        }
+        helm.arg(self.kubeconfig()).args(arguments).envs(self.homes());
         run(helm).await
+    }
+
+    /// Where kubectl and Helm keep what they would otherwise keep in the user's home.
+    pub fn homes(&self) -> [(&'static str, PathBuf); 4] {
+        let home = self.places().state("home");
+        let names = ["KUBECACHEDIR", "HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"];
+        names.map(|name| (name, home.join(name)))
     }
 }

@@ -76,3 +76,54 @@ pub(super) fn taints(node: &core::Node) -> impl Iterator<Item = Value> {
     let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
     taints.map(|taint| serde_json::to_value(taint).expect("a taint is JSON"))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(spec: Value) -> core::Pod {
+        let mut spec = spec;
+        spec["containers"][0]["name"] = "app".into();
+        serde_json::from_value(json!({ "metadata": {}, "spec": spec })).expect("a pod has these fields")
+    }
+
+    fn asks_for(gpus: u32) -> Value {
+        json!({ "containers": [{ "resources": { "requests": { "nvidia.com/gpu": gpus.to_string(), "cpu": "100m" } } }] })
+    }
+
+    #[test]
+    fn a_selector_has_to_match() {
+        let spec = json!({ "nodeSelector": { "pool": "gpu" }, "containers": [{}] });
+        assert!(fits(&pod(spec.clone()), &NodeSpec::new("a").label("pool", "gpu")).is_ok());
+        let reason = fits(&pod(spec), &NodeSpec::new("a")).expect_err("it has no such label");
+        assert_eq!(reason, "node(s) didn't match Pod's node affinity/selector");
+    }
+
+    #[test]
+    fn a_taint_has_to_be_tolerated() {
+        let node = NodeSpec::new("a").taint("sku", "gpu", "NoSchedule");
+        let tolerating = |toleration: Value| pod(json!({ "tolerations": [toleration], "containers": [{}] }));
+        assert!(
+            fits(&tolerating(json!({ "key": "sku", "value": "gpu", "effect": "NoSchedule" })), &node).is_ok()
+        );
+        assert!(fits(&tolerating(json!({ "key": "sku", "operator": "Exists" })), &node).is_ok());
+        assert!(fits(&tolerating(json!({ "operator": "Exists" })), &node).is_ok());
+        assert!(fits(&tolerating(json!({ "key": "sku", "value": "cpu" })), &node).is_err());
+        assert!(
+            fits(&tolerating(json!({ "key": "sku", "value": "gpu", "effect": "NoExecute" })), &node).is_err()
+        );
+        let reason = fits(&pod(json!({ "containers": [{}] })), &node).expect_err("nothing tolerates it");
+        assert_eq!(reason, "node(s) had untolerated taint {sku: gpu}");
+    }
+
+    #[test]
+    fn devices_are_counted() {
+        let node = NodeSpec::new("a").resource("nvidia.com/gpu", 4);
+        assert_eq!(capacity(&pod(asks_for(1)), &node), 4);
+        assert_eq!(capacity(&pod(asks_for(3)), &node), 1);
+        assert_eq!(fits(&pod(asks_for(5)), &node), Err("Insufficient nvidia.com/gpu".to_owned()));
+        assert_eq!(capacity(&pod(json!({ "containers": [{}] })), &node), usize::MAX);
+    }
+}

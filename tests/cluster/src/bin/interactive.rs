@@ -61,10 +61,11 @@ fn enter_by(cluster: &Cluster, folder: &Path, pid: &Path, name: &str) -> String 
         "shell" => r#""${@:-bash}""#.to_owned(),
         program => format!("'{}' \"$@\"", cluster.places().program(program).display()),
     };
+    let homes = cluster.homes().map(|(name, folder)| format!(" {name}='{}'", folder.display())).concat();
     let text = format!(
         "#!/usr/bin/env bash\n\
          # {name}, in the sandbox of `make cluster`.\n\
-         export KUBECONFIG='{}'\n\
+         export KUBECONFIG='{}'{homes}\n\
          exec nsenter --target \"$(cat '{}')\" --net --mount -- {program}\n",
         cluster.kubeconfig().display(),
         pid.display(),

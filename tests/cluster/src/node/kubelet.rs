@@ -58,6 +58,7 @@ fn configuration(spec: &NodeSpec, address: &str, folder: &Path, socket: &Path) -
         "containerRuntimeEndpoint": format!("unix://{}", socket.display()),
         "registerWithTaints": spec.taints,
         "podLogsDir": folder.join("pods"),
+        "volumePluginDir": folder.join("plugins"),
         "resolvConf": resolv,
         // The API server comes as nobody in particular. Nobody else is in the sandbox.
         "authentication": { "anonymous": { "enabled": true }, "webhook": { "enabled": false } },
