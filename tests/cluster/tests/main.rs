@@ -7,6 +7,7 @@
 //! | [`nodes`] | nodes from nothing, with their devices, and gone again |
 //! | [`pods`] | containers that cannot start, or are killed |
 //! | [`rights`] | who may not do what |
+//! | [`resource`] | the `ScaledApp` that is taken and refused, and how it reads |
 //! | [`tools`] | kubectl and Helm |
 //! | [`outages`] | an API server that is gone, an etcd that hangs or forgets |
 
@@ -15,6 +16,7 @@
 mod nodes;
 mod outages;
 mod pods;
+mod resource;
 mod rights;
 mod scale;
 mod support;
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Test::new("nodes::gpu_from_zero", nodes::gpu_from_zero),
         Test::new("nodes::a_pool_that_has_no_machine", nodes::a_pool_that_has_no_machine),
         Test::new("nodes::a_killed_one_is_silent", nodes::a_killed_one_is_silent),
+        Test::new("resource::what_is_taken_and_what_is_refused", resource::what_is_taken_and_what_is_refused),
         Test::new("pods::crash_loop", pods::crash_loop),
         Test::new("pods::missing_image", pods::missing_image),
         Test::new("pods::killed_container", pods::killed_container),
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Test::new("scale::compare_and_set", scale::compare_and_set),
         Test::new("rights::are_real", rights::are_real),
         Test::new("rights::tokens_are_good_in_pods", rights::tokens_are_good_in_pods),
+        Test::new("resource::how_it_reads", resource::how_it_reads),
         Test::new("tools::kubectl_reaches_pods", tools::kubectl_reaches_pods),
         Test::new("tools::helm_installs_and_removes", tools::helm_installs_and_removes),
         Test::new("outages::api_server", outages::api_server).alone(),
