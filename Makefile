@@ -68,7 +68,7 @@ cluster-bin: ## Build what the test cluster is made of, once for all checkouts
 ##@ Measure it
 
 .PHONY: bench
-bench: ## Beside nginx and HAProxy, on equal terms (ONLY=h1, ROUNDS=5, SECONDS_PER_RUN=2)
+bench: ## Beside nginx and HAProxy, and waking, holding, many apps (ONLY=h1, ROUNDS=5, SECONDS_PER_RUN=2)
 	@$(need) cargo cc nginx haproxy wrk h2load
 	cargo build --release --locked -p reveille-cli -p reveille-bench
 	@ONLY=$(ONLY) ROUNDS=$(ROUNDS) SECONDS_PER_RUN=$(SECONDS_PER_RUN) target/release/reveille-bench

@@ -1,43 +1,27 @@
-//! The cases, and how one is run: in rounds, the proxies in turns, each round beginning with another one.
-
-use serde::Serialize;
+//! The cases.
 
 use crate::{
-    Wanted,
-    cpu::Cpu,
-    error::{Error, Result},
-    messages::{self, Carrier},
-    peers::{Peer, Peers, Service},
-    steady,
-    tools::{self, CLOSE, Tool, UPLOAD},
+    Wanted, apps,
+    cold::{held, memory, probing, release, wake},
+    error::Result,
+    measure::Measure,
+    messages::Carrier,
+    peers::Service,
+    scaling,
+    tools::{CLOSE, Tool, UPLOAD},
 };
 
 pub(crate) struct Case {
     pub(crate) name: &'static str,
-    what: &'static str,
-    service: Service,
-    tool: Tool,
-}
-
-/// One run of one proxy.
-#[derive(Clone, Serialize)]
-pub(crate) struct Run {
-    pub(crate) peer: &'static str,
-    pub(crate) requests: u64,
-    pub(crate) per_second: f64,
-    /// CPU time of the proxy, in microseconds a request.
-    pub(crate) cpu_us: Option<f64>,
-    pub(crate) user_us: Option<f64>,
-    /// In microseconds, of a steady load.
-    pub(crate) p50_us: Option<f64>,
-    pub(crate) p99_us: Option<f64>,
-}
-
-#[derive(Serialize)]
-pub(crate) struct CaseResult {
-    pub(crate) case: &'static str,
     pub(crate) what: &'static str,
-    pub(crate) rounds: Vec<Vec<Run>>,
+    pub(crate) kind: Kind,
+}
+
+pub(crate) enum Kind {
+    /// Every proxy gets the same load: `beside.rs`.
+    Beside(Service, Tool),
+    /// Of Reveille alone, as nobody else does it.
+    Alone(fn(&Wanted) -> Result<Vec<Measure>>),
 }
 
 const fn wrk(connections: u32, path: &'static str, script: Option<&'static str>) -> Tool {
@@ -45,7 +29,8 @@ const fn wrk(connections: u32, path: &'static str, script: Option<&'static str>)
 }
 
 pub(crate) fn all() -> Vec<Case> {
-    let case = |name, what, service, tool| Case { name, what, service, tool };
+    let case = |name, what, service, tool| Case { name, what, kind: Kind::Beside(service, tool) };
+    let alone = |name, what, measure| Case { name, what, kind: Kind::Alone(measure) };
     vec![
         case("h1-small-64", "HTTP/1.1, 100 bytes, 64 connections", Service::Http, wrk(64, "/", None)),
         case("h1-small-1", "HTTP/1.1, 100 bytes, 1 connection", Service::Http, wrk(1, "/", None)),
@@ -91,48 +76,24 @@ pub(crate) fn all() -> Vec<Case> {
             Service::Http,
             Tool::Steady { rate: 1_000 },
         ),
+        alone("cold-wake-tcp", "a wake's overhead, ready when it accepts a connection", wake::by_tcp),
+        alone("cold-wake-http", "a wake's overhead, ready when it answers a path", wake::by_http),
+        alone("cold-release-h1", "1,000 held requests of HTTP/1.1 let go by one wake", release::http1),
+        alone(
+            "cold-release-h2",
+            "1,000 held requests let go by one wake, 10 connections of HTTP/2",
+            release::http2,
+        ),
+        alone("cold-held", "CPU while 10,000 requests are held", held::thousands),
+        alone("cold-probing", "CPU while 200 apps start at once and none can answer", probing::many),
+        alone("memory-h1", "resident memory of a held request of HTTP/1.1", memory::http1),
+        alone(
+            "memory-h2",
+            "resident memory of a held request, 100 on each connection of HTTP/2",
+            memory::http2,
+        ),
+        alone("apps-gateway", "10,000 apps on the gateway", apps::on_gateway),
+        alone("apps-ports", "5,000 apps on ports of their own", apps::on_ports),
+        alone("scaling", "HTTP/1.1, 100 bytes, 64 connections, two workers against one", scaling::workers),
     ]
-}
-
-pub(crate) fn run(case: &Case, peers: &Peers, wanted: &Wanted) -> Result<CaseResult> {
-    let taking_part: Vec<_> = peers.all.iter().filter(|peer| peer.port(case.service).is_some()).collect();
-    let mut rounds = Vec::new();
-    for round in 0..wanted.rounds {
-        let mut runs = Vec::new();
-        for turn in 0..taking_part.len() {
-            let peer = taking_part[(round + turn) % taking_part.len()];
-            let run = measure(case, peer, peers, wanted.seconds)
-                .map_err(Error::of(format!("{} through {}", case.name, peer.name)))?;
-            runs.push(run);
-        }
-        rounds.push(runs);
-    }
-    Ok(CaseResult { case: case.name, what: case.what, rounds })
-}
-
-fn measure(case: &Case, peer: &Peer, peers: &Peers, seconds: u64) -> Result<Run> {
-    let port = peer.port(case.service).ok_or_else(|| Error::new("it does not take part"))?;
-    let before = Cpu::of(&peer.pids)?;
-    let (load, latency) = match case.tool {
-        Tool::Steady { rate } => {
-            let steady = steady::run(port, rate, seconds)?;
-            (steady.load, Some((steady.p50, steady.p99)))
-        }
-        Tool::Messages(carrier) => (messages::run(carrier, port, seconds)?, None),
-        tool => (tools::run(tool, port, seconds, &peers.folder)?, None),
-    };
-    let used = Cpu::of(&peer.pids)?.since(before);
-    let per_request = |time: std::time::Duration| {
-        (!peer.pids.is_empty()).then(|| time.as_secs_f64() * 1e6 / load.requests.max(1) as f64)
-    };
-    let micros = |time: std::time::Duration| time.as_secs_f64() * 1e6;
-    Ok(Run {
-        peer: peer.name,
-        requests: load.requests,
-        per_second: load.requests as f64 / load.took.as_secs_f64(),
-        cpu_us: per_request(used.total()),
-        user_us: per_request(used.user),
-        p50_us: latency.map(|(p50, _)| micros(p50)),
-        p99_us: latency.map(|(_, p99)| micros(p99)),
-    })
 }

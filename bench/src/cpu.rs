@@ -1,54 +1,60 @@
-//! The CPU time of processes, as the kernel counts it: user and system time, in clock ticks of 10 ms.
+//! The CPU time of processes, all their threads included.
 
 use std::{fs, io, time::Duration};
 
 use nix::{
     sched::{CpuSet, sched_setaffinity},
+    time::clock_getcpuclockid,
     unistd::Pid,
 };
 
 use crate::error::{Error, Result};
 
+/// The core of the load and the servers.
+pub(crate) const LOAD_CORE: usize = 1;
+
+/// The unit in which the kernel tells user time apart from system time. Their sum it counts in nanoseconds.
 const TICK: Duration = Duration::from_millis(10);
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cpu {
+    pub(crate) total: Duration,
+    /// Exact to 10 ms a process.
     pub(crate) user: Duration,
-    pub(crate) system: Duration,
 }
 
 impl Cpu {
-    /// What these processes have used so far, all their threads included.
+    /// What these processes have used so far.
     pub(crate) fn of(pids: &[u32]) -> Result<Self> {
         let mut sum = Self::default();
         for pid in pids {
+            sum.total += spent(*pid)?;
             let path = format!("/proc/{pid}/stat");
             let stat = fs::read_to_string(&path).map_err(Error::of(format!("{path} cannot be read")))?;
-            // The name, in parentheses, may contain anything; user and system time are the 14th and 15th field.
-            let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-            let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u32>().ok()).unwrap_or(0);
-            sum.user += TICK * ticks(11);
-            sum.system += TICK * ticks(12);
+            // The name, in parentheses, may contain anything; user time is the 14th field.
+            let fields = stat.rsplit(')').next().unwrap_or_default();
+            let ticks = fields.split_whitespace().nth(11).and_then(|field| field.parse().ok());
+            sum.user += TICK * ticks.unwrap_or(0);
         }
         Ok(sum)
     }
 
     pub(crate) fn since(self, before: Self) -> Self {
-        Self {
-            user: self.user.saturating_sub(before.user),
-            system: self.system.saturating_sub(before.system),
-        }
-    }
-
-    pub(crate) fn total(self) -> Duration {
-        self.user + self.system
+        Self { total: self.total.saturating_sub(before.total), user: self.user.saturating_sub(before.user) }
     }
 }
 
-/// Keeps the calling thread on core 1, where the load runs.
+/// What one process has used so far, user and system time.
+pub(crate) fn spent(pid: u32) -> Result<Duration> {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid.cast_signed()));
+    let time = clock.and_then(nix::time::ClockId::now);
+    time.map(Duration::from).map_err(Error::of(format!("the CPU time of process {pid} is unknown")))
+}
+
+/// Keeps the calling thread where the load runs.
 pub(crate) fn stay_on_load_core() -> io::Result<()> {
     let mut cores = CpuSet::new();
-    cores.set(1)?;
+    cores.set(LOAD_CORE)?;
     Ok(sched_setaffinity(Pid::from_raw(0), &cores)?)
 }
 

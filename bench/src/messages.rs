@@ -71,7 +71,7 @@ fn exchange(carrier: Carrier, port: u16, lasts: Duration) -> Result<Load> {
         for one in all {
             requests += one.await.map_err(Error::of("a connection's task ended"))??;
         }
-        Ok(Load { requests, took: begun.elapsed() })
+        Ok(Load { requests, warm_up: 0, took: begun.elapsed() })
     })
 }
 

@@ -8,8 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::prctl;
+
 use crate::{
-    cpu,
+    clock, cpu,
     error::{Error, Result},
     tools::Load,
 };
@@ -44,11 +46,14 @@ pub(crate) fn run(port: u16, rate: u32, seconds: u64) -> Result<Steady> {
     latencies.sort_unstable();
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
     let (p50, p99) = (at(0.5), at(0.99));
-    Ok(Steady { load: Load { requests: latencies.len() as u64, took }, p50, p99 })
+    let (requests, warm_up) = (latencies.len() as u64, (WARM_UP * CONNECTIONS).into());
+    Ok(Steady { load: Load { requests, warm_up, took }, p50, p99 })
 }
 
 fn connection(port: u16, first: Instant, between: Duration, count: u32) -> io::Result<Vec<Duration>> {
     cpu::stay_on_load_core()?;
+    // By default the kernel may wake a thread 50 us late, which would count as latency.
+    prctl::set_timerslack(1)?;
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -58,9 +63,7 @@ fn connection(port: u16, first: Instant, between: Duration, count: u32) -> io::R
     let mut latencies = Vec::with_capacity(count as usize);
     for nth in 0..count {
         let due = first + between * nth;
-        while let Some(wait) = due.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero()) {
-            thread::park_timeout(wait);
-        }
+        clock::until(due);
         exchange(&mut stream)?;
         latencies.push(due.elapsed());
     }

@@ -58,7 +58,7 @@ impl Terms {
             "{} of {} cores: {}, Linux {}\n{}\n\
              One core for the proxy, one for the load and the servers behind it; keep-alive on both sides, the same\n\
              fields added, no access log. {} rounds of {} s, the proxies in turns.\n\
-             Ratios are medians (min-max) of the rounds; above 1.00 Reveille is the better one.\n\n",
+             Figures are medians (min-max) of the rounds; of ratios above 1.00 Reveille is the better one.\n",
             2,
             self.cores,
             self.cpu,

@@ -15,7 +15,15 @@ use crate::{
 pub(crate) struct Load {
     /// Requests that were answered.
     pub(crate) requests: u64,
+    /// Further ones, before those that count.
+    pub(crate) warm_up: u64,
     pub(crate) took: Duration,
+}
+
+impl Load {
+    pub(crate) fn per_second(&self) -> f64 {
+        self.requests as f64 / self.took.as_secs_f64()
+    }
 }
 
 /// A load on one port.
@@ -44,10 +52,10 @@ pub(crate) enum Tool {
 pub(crate) const UPLOAD: &str = "wrk.method = 'POST'\nwrk.body = string.rep('u', 1048576)\n";
 pub(crate) const CLOSE: &str = "wrk.headers['Connection'] = 'close'\n";
 
-/// wrk's or h2load's run on core 1.
-pub(crate) fn run(tool: Tool, port: u16, seconds: u64, folder: &Path) -> Result<Load> {
+/// wrk's or h2load's run on one core.
+pub(crate) fn run(tool: Tool, port: u16, seconds: u64, folder: &Path, core: usize) -> Result<Load> {
     let mut command = Command::new("taskset");
-    command.args(["-c", "1"]);
+    command.args(["-c", &core.to_string()]);
     match tool {
         Tool::Wrk { connections, path, script } => {
             command.args(["wrk", "-t1", "-c", &connections.to_string(), "-d", &format!("{seconds}s")]);
@@ -97,7 +105,7 @@ fn wrk(command: &mut Command) -> Result<Load> {
     let requests = text.lines().find(|line| line.contains(" requests in "));
     let requests = requests.and_then(|line| line.split_whitespace().next()?.parse().ok());
     let requests = requests.ok_or_else(|| Error::new(format!("wrk said no number:\n{text}")))?;
-    Ok(Load { requests, took })
+    Ok(Load { requests, warm_up: 0, took })
 }
 
 fn h2load(command: &mut Command) -> Result<Load> {
@@ -109,7 +117,7 @@ fn h2load(command: &mut Command) -> Result<Load> {
         part.split_whitespace().next()?.parse::<u64>().ok()
     };
     match (count("succeeded"), count("failed"), count("errored")) {
-        (Some(requests), Some(0), Some(0)) if requests > 0 => Ok(Load { requests, took }),
+        (Some(requests), Some(0), Some(0)) if requests > 0 => Ok(Load { requests, warm_up: 0, took }),
         _ => Err(Error::new(format!("h2load saw errors:\n{text}"))),
     }
 }
