@@ -1,12 +1,12 @@
 //! The app of the cold cases: a server that takes its time before it listens, and says in each answer when it could
 //! answer, and when the request reached it.
 
-use std::{env, fs, io, path::Path, time::Duration};
+use std::{env, fs, io, net::SocketAddr, path::Path, time::Duration};
 
 use nix::{sys::stat::Mode, unistd::mkfifo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 use crate::{
@@ -16,6 +16,9 @@ use crate::{
 
 /// Where it is asked whether it is ready. Such a request is none of those that are measured.
 pub(crate) const READY: &str = "/ready";
+
+/// Connections that may wait to be accepted: as many as with nginx and Node.js.
+const QUEUE: u32 = 511;
 
 /// When it begins to listen.
 #[derive(Clone, Copy)]
@@ -96,7 +99,7 @@ pub(crate) fn run(words: &mut dyn Iterator<Item = String>) -> Result<()> {
         other => return Err(Error::new(format!("{other} is no way to start"))),
     }
     runtime.block_on(async {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await;
+        let listener = listen(port);
         let listens = clock::now();
         let listener = listener.map_err(Error::of(format!("port {port} cannot be opened")))?;
         for nth in 1_u64.. {
@@ -105,6 +108,13 @@ pub(crate) fn run(words: &mut dyn Iterator<Item = String>) -> Result<()> {
         }
         Ok(())
     })
+}
+
+fn listen(port: u16) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
+    socket.listen(QUEUE)
 }
 
 /// An error is a client that left, which is the load's to count.
