@@ -18,7 +18,7 @@ use crate::{
     measure::{Measure, in_turns},
     ports,
     reveille::{How, Reveille, write},
-    tools::{self, Tool},
+    tools::Tool,
 };
 
 /// How many are wanted, and how many they are compared with.
@@ -33,7 +33,7 @@ const BY_HOST: &str = "wrk.headers['Host'] = 'called.localhost'\n";
 /// Sleeps and wakes of a round.
 const SLEEPS: u32 = 4;
 /// How long all that follows a change may take.
-const SETTLES_WITHIN: Duration = Duration::from_millis(500);
+const SETTLES_WITHIN: Duration = Duration::from_millis(300);
 
 /// How apps are reached.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -181,10 +181,7 @@ fn routes(wanted: &Wanted, few: &Served<'_>, many: &Served<'_>) -> Result<Vec<Me
     let script = (many.file.reached == Reached::ByHost).then_some(BY_HOST);
     let tool = Tool::Wrk { connections: 64, path: "/", script };
     let request = |served: &Served<'_>| -> Result<f64> {
-        let before = served.reveille.cpu()?;
-        let load = tools::run(tool, served.file.port, wanted.seconds, &wanted.folder, LOAD_CORE)?;
-        let used = served.reveille.cpu()?.saturating_sub(before);
-        Ok(used.as_secs_f64() * 1e6 / load.requests as f64)
+        Ok(served.reveille.under(wanted, tool, served.file.port, LOAD_CORE)?.cpu_us)
     };
     let (by_few, by_many) = in_turns(wanted.rounds, || request(few), || request(many))?;
     let ratios = by_many.iter().zip(&by_few).map(|(many, few)| many / few).collect();

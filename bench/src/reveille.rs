@@ -18,6 +18,7 @@ use crate::{
     clock, cpu,
     error::{Error, Result},
     ports,
+    tools::{self, Tool},
 };
 
 /// How long it may take to serve, with as many apps as there may be.
@@ -37,6 +38,13 @@ impl Default for How {
     fn default() -> Self {
         Self { cores: "0", workers: 1, words: &[] }
     }
+}
+
+/// A request of a load.
+pub(crate) struct Request {
+    /// CPU time, in microseconds.
+    pub(crate) cpu_us: f64,
+    pub(crate) per_second: f64,
 }
 
 pub(crate) struct Reveille {
@@ -87,6 +95,15 @@ impl Reveille {
     /// The CPU time that it has used so far, its apps and their guardians apart.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         cpu::spent(self.pid())
+    }
+
+    /// What a request costs, and how many there are, while a load runs on one core and one of its ports.
+    pub(crate) fn under(&self, wanted: &Wanted, load: Tool, port: u16, core: usize) -> Result<Request> {
+        let before = self.cpu()?;
+        let load = tools::run(load, port, wanted.seconds, &wanted.folder, core)?;
+        let used = self.cpu()?.saturating_sub(before);
+        let cpu_us = used.as_secs_f64() * 1e6 / load.requests as f64;
+        Ok(Request { cpu_us, per_second: load.per_second() })
     }
 
     /// Which share of a core it uses, in percent, in so many stretches of time from then on.
