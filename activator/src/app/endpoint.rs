@@ -7,15 +7,17 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use reveille_core::directory;
 
-/// Held requests that a replica gets at first after a wake; doubled with every response head.
-const FIRST_WINDOW: u32 = 16;
+/// Held requests that a replica gets at first after a wake: what the shortest queues of listening sockets take (5).
+const FIRST_WINDOW: u32 = 4;
+/// An answer that took this much longer than twice the fastest one still counts as quick.
+const QUICK: Duration = Duration::from_millis(1);
 
 /// How often an endpoint may be suspected of dying.
 const SUSPECT_EVERY: Duration = Duration::from_secs(1);
@@ -29,6 +31,12 @@ pub(crate) struct Endpoint {
     retired: AtomicBool,
     in_flight: AtomicU32,
     window: AtomicU32,
+    /// The fastest response head of a held request, in microseconds.
+    fastest: AtomicU64,
+    /// A response head came since the release was last widened by time.
+    heard: AtomicBool,
+    /// Connections that are being opened.
+    connecting: AtomicU32,
     /// When it was last suspected of dying. A lock, as it is taken only when a connection broke.
     suspected: Mutex<Option<Instant>>,
 }
@@ -42,6 +50,9 @@ impl Endpoint {
             retired: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             window: AtomicU32::new(FIRST_WINDOW),
+            fastest: AtomicU64::new(u64::MAX),
+            heard: AtomicBool::new(false),
+            connecting: AtomicU32::new(0),
             suspected: Mutex::new(None),
         }
     }
@@ -97,8 +108,38 @@ impl Endpoint {
         may
     }
 
-    /// Widens the release: called at each response head, and every 50 ms.
-    pub(crate) fn widen(&self) {
-        let _ = self.window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |w| w.checked_mul(2));
+    /// A held request got its response head after so long: a place more, which doubles them in the time of one answer.
+    /// Not if the answer was slow: then requests wait there as they would here, or overflow the queue of its socket.
+    pub(crate) fn answered(&self, took: Duration) {
+        self.heard.store(true, Ordering::Relaxed);
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let fastest = self.fastest.fetch_min(took, Ordering::Relaxed).min(took);
+        if took <= fastest.saturating_mul(2).saturating_add(QUICK.as_micros() as u64) {
+            let _ = self.window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |w| w.checked_add(1));
+        }
+    }
+
+    /// Doubles the places of one that is silent: its answers may take long whatever it has to do. Not while a
+    /// connection to it is being opened: then it accepts none any more.
+    pub(crate) fn widen_in_silence(&self) {
+        let heard = self.heard.swap(false, Ordering::Relaxed);
+        if !heard && self.connecting.load(Ordering::Relaxed) == 0 {
+            let _ = self.window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |w| w.checked_mul(2));
+        }
+    }
+
+    /// Notes that a connection is being opened, for as long as what is returned lives.
+    pub(crate) fn connecting(&self) -> Connecting<'_> {
+        self.connecting.fetch_add(1, Ordering::Relaxed);
+        Connecting(self)
+    }
+}
+
+/// A connection to an endpoint is being opened.
+pub(crate) struct Connecting<'a>(&'a Endpoint);
+
+impl Drop for Connecting<'_> {
+    fn drop(&mut self) {
+        self.0.connecting.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,6 +1,9 @@
 //! A request that is held, and what it gets when it is let go.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::oneshot;
 
@@ -30,6 +33,7 @@ pub(crate) struct Admission {
 pub(crate) struct Slot {
     app: Arc<App>,
     endpoint: Arc<Endpoint>,
+    since: Instant,
 }
 
 impl std::fmt::Debug for Slot {
@@ -52,7 +56,7 @@ pub(crate) struct Refused(pub(crate) Error);
 impl Slot {
     /// A slot that was taken at the endpoint before.
     pub(super) fn new(app: Arc<App>, endpoint: Arc<Endpoint>) -> Self {
-        Self { app, endpoint }
+        Self { app, endpoint, since: Instant::now() }
     }
 
     /// Takes a slot if the endpoint has one free within the hard limit.
@@ -67,7 +71,7 @@ impl Slot {
     /// The endpoint answered: the release after a wake may go faster.
     pub(crate) fn response_head(&self) {
         if self.app.waiting() > 0 {
-            self.endpoint.widen();
+            self.endpoint.answered(self.since.elapsed());
             self.app.look_again();
         }
     }

@@ -43,7 +43,7 @@ use crate::{
     server::Shared,
 };
 
-/// How often the release of held requests is widened, response heads apart.
+/// How often the release of held requests is widened to an app that is silent.
 const WIDEN_EVERY: Duration = Duration::from_millis(50);
 
 /// See the [module](self).
@@ -368,7 +368,7 @@ impl App {
             tokio::time::sleep(WIDEN_EVERY).await;
             let go_on = self.change(|state| {
                 for endpoint in state.endpoints.iter() {
-                    endpoint.widen();
+                    endpoint.widen_in_silence();
                 }
                 state.widening = !state.queue.is_empty() && self.gate.word().is_open();
                 state.widening

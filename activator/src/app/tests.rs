@@ -131,33 +131,56 @@ async fn many_requests_ask_for_one_wake() {
 #[tokio::test]
 async fn released_in_order_at_the_pace_of_the_app_and_newcomers_wait_behind() {
     let mut world = World::new("{}");
-    let mut held: Vec<_> = (0..40).map(|_| world.hold()).collect();
+    let mut held: Vec<_> = (0..12).map(|_| world.hold()).collect();
     world.awake(1);
     let first: Vec<_> = held.iter_mut().map_while(admitted).collect();
-    assert_eq!(first.len(), 16, "the first window");
+    assert_eq!(first.len(), 4, "the first window");
     assert!(first.iter().enumerate().all(|(i, admission)| admission.admitted == i as u64 + 1));
     let mut newcomer = world.hold();
-    first[0].slot.response_head();
-    let second: Vec<_> = held[16..].iter_mut().map_while(admitted).collect();
-    assert_eq!(second.len(), 16, "doubled by a response head");
+    for admission in &first {
+        admission.slot.response_head();
+    }
+    let second: Vec<_> = held[4..].iter_mut().map_while(admitted).collect();
+    assert_eq!(second.len(), 4, "one more for each response head");
     assert!(told(&mut newcomer).is_none());
     drop((first, second));
-    let third: Vec<_> = held[32..].iter_mut().map_while(admitted).collect();
-    assert_eq!(third.len(), 8);
-    assert_eq!(admitted(&mut newcomer).unwrap().admitted, 41, "behind all that came before");
+    let third: Vec<_> = held[8..].iter_mut().map_while(admitted).collect();
+    assert_eq!(third.len(), 4);
+    assert_eq!(admitted(&mut newcomer).unwrap().admitted, 13, "behind all that came before");
     assert_eq!(world.app.waiting(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_release_widens_by_itself_when_no_response_comes() {
     let mut world = World::new("{}");
-    let mut held: Vec<_> = (0..40).map(|_| world.hold()).collect();
+    let mut held: Vec<_> = (0..20).map(|_| world.hold()).collect();
     world.awake(1);
     let mut out: Vec<_> = held.iter_mut().map_while(admitted).collect();
-    assert_eq!(out.len(), 16);
-    tokio::time::sleep(Duration::from_millis(120)).await;
-    out.extend(held[16..].iter_mut().map_while(admitted));
-    assert_eq!(out.len(), 40, "16, 32, 64");
+    assert_eq!(out.len(), 4);
+    let endpoint = out[0].slot.endpoint().clone();
+    let connecting = endpoint.connecting();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(told(&mut held[4]).is_none(), "not while it accepts no connection");
+    drop(connecting);
+    tokio::time::sleep(Duration::from_millis(170)).await;
+    out.extend(held[4..].iter_mut().map_while(admitted));
+    assert_eq!(out.len(), 20, "8, 16, 32");
+}
+
+#[test]
+fn slow_answers_do_not_widen_the_release() {
+    let endpoint = super::Endpoint::new(&Endpoint { generation: 1, addresses: Arc::new([]), ready: true });
+    let ms = Duration::from_millis;
+    for (took, window) in
+        [(ms(10), 5), (ms(21), 6), (ms(22), 6), (ms(100), 6), (ms(4), 7), (ms(10), 7), (ms(9), 8)]
+    {
+        endpoint.answered(took);
+        assert_eq!(endpoint.limit(None), window, "after {took:?}");
+    }
+    endpoint.widen_in_silence();
+    assert_eq!(endpoint.limit(None), 8, "it was heard");
+    endpoint.widen_in_silence();
+    assert_eq!(endpoint.limit(None), 16);
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ pub use self::{
 };
 
 /// The largest file that is read, in bytes.
-const MAX_FILE: u64 = 1 << 20;
+const MAX_FILE: u64 = 8 << 20;
 
 /// A file of local mode, checked and complete.
 #[derive(Clone, Debug, PartialEq)]

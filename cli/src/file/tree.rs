@@ -16,8 +16,8 @@ use super::{
 
 /// Nesting beyond this is no configuration: the deepest field stands at 6.
 const MAX_DEPTH: usize = 32;
-/// Values in all, those that aliases repeat included: about 5,000 apps.
-const MAX_NODES: usize = 100_000;
+/// Values in all, those that aliases repeat included: about 35,000 apps.
+const MAX_NODES: usize = 500_000;
 
 /// A value and where it begins.
 #[derive(Clone, Debug)]

@@ -32,7 +32,7 @@ pub(super) async fn attempt(
         let mut connection = match idle(app, generation, address, replayable) {
             Some(connection) => connection,
             // Boxed, as it is rare and large.
-            None => match Box::pin(within_limit(app, Http1Connection::open(generation, address))).await {
+            None => match Box::pin(open(app, &chosen, address)).await {
                 Some(connection) => connection,
                 None => return Outcome::Unreachable(request, chosen),
             },
@@ -55,6 +55,16 @@ pub(super) async fn attempt(
         }
         app.app.shared.metrics.retried(&app.app.id);
     }
+}
+
+/// A new connection to the endpoint; `None` if it takes none.
+pub(super) async fn open(
+    app: &WorkerApp,
+    chosen: &Chosen,
+    address: SocketAddr,
+) -> Option<Box<Http1Connection>> {
+    let _connecting = chosen.endpoint.connecting();
+    within_limit(app, Http1Connection::open(chosen.endpoint.generation, address)).await
 }
 
 /// The head of a response has come; what is left of the request's body goes on to the app.

@@ -3,10 +3,10 @@
 
 use http::{Request, Response, StatusCode};
 
-use super::{Interims, Outcome, Target, closed, http1, suspect, within_limit};
+use super::{Interims, Outcome, Target, closed, http1, suspect};
 use crate::{
     request::{body::RequestBody, headers},
-    worker::{Chosen, Failure, Http1Connection, UpstreamStream},
+    worker::{Chosen, Failure, UpstreamStream},
 };
 
 /// How the app took it.
@@ -25,8 +25,7 @@ pub(in crate::request) async fn upgrade(
 ) -> Switched {
     let Target { app, caller, address } = target;
     headers::to_http1(&mut request);
-    let opening = Http1Connection::open(chosen.endpoint.generation, address);
-    let Some(mut connection) = within_limit(app, opening).await else {
+    let Some(mut connection) = http1::open(app, &chosen, address).await else {
         return Switched::No(Outcome::Unreachable(request, chosen));
     };
     let mut interims = Interims::new(caller);

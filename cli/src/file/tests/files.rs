@@ -27,8 +27,8 @@ fn what_is_no_text_is_said_to_be_none() {
     dir.write("cut.yaml", b"\xc3");
     let cut = "DIR/cut.yaml:1:1: the byte 0xc3 is no UTF-8; save the file as UTF-8";
     assert_eq!(message(&dir, "cut.yaml"), format!("{cut}\n{summary}"));
-    dir.write("huge.yaml", "a".repeat((1 << 20) + 1));
-    let huge = "DIR/huge.yaml: larger than 1 MiB; this is not the file you mean";
+    dir.write("huge.yaml", "a".repeat((8 << 20) + 1));
+    let huge = "DIR/huge.yaml: larger than 8 MiB; this is not the file you mean";
     assert_eq!(message(&dir, "huge.yaml"), format!("{huge}\n{summary}"));
 }
 
