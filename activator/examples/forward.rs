@@ -1,5 +1,5 @@
-//! The data plane alone, in front of a server that is awake: `forward LISTEN UPSTREAM`. For profilers, which the processes
-//! around local mode disturb: docs/performance.md says how it is used.
+//! The data plane alone, for profilers, which the processes around local mode disturb: `forward LISTEN UPSTREAM` in front
+//! of a server that is awake, `forward LISTEN` for requests that are held. docs/performance.md says how it is used.
 #![expect(clippy::print_stderr, reason = "a tool for the terminal")]
 
 use std::{env, net::SocketAddr, num::NonZeroUsize, process::ExitCode, sync::Arc};

@@ -31,6 +31,7 @@ mod hold;
 mod http1;
 mod http2;
 mod metrics;
+mod pieces;
 mod prober;
 mod registry;
 mod relay;

@@ -8,7 +8,8 @@ use http::{
     uri::PathAndQuery,
 };
 use http_body::Body;
-use hyper::ext::ReasonPhrase;
+
+use super::response::Reason;
 
 /// What of a body has still to be taken, and how the peer is told where it ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,8 +135,8 @@ fn write_status_line<B>(response: &Response<B>, is_1_1: bool, to: &mut Vec<u8>) 
     to.extend_from_slice(if is_1_1 { b"HTTP/1.1 " } else { b"HTTP/1.0 " });
     to.extend_from_slice(status.as_str().as_bytes());
     to.push(b' ');
-    match response.extensions().get::<ReasonPhrase>() {
-        Some(reason) => to.extend_from_slice(reason.as_bytes()),
+    match response.extensions().get::<Reason>() {
+        Some(reason) => to.extend_from_slice(&reason.0),
         None => to.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes()),
     }
     to.extend_from_slice(b"\r\n");
@@ -251,7 +252,7 @@ mod tests {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::EARLY_HINTS;
         response.headers_mut().insert("link", HeaderValue::from_static("</a>"));
-        response.extensions_mut().insert(ReasonPhrase::from_static(b"Hints"));
+        response.extensions_mut().insert(Reason(Bytes::from_static(b"Hints")));
         let mut text = Vec::new();
         write_interim(&response, &mut text);
         assert_eq!(text, b"HTTP/1.1 103 Hints\r\nlink: </a>\r\n\r\n");

@@ -1,4 +1,4 @@
-//! HTTP/1.1: heads are read and written, bodies framed (RFC 9112). No I/O of its own, no task, no lock.
+//! HTTP/1.1: heads are read and written, bodies framed (RFC 9112). It owns no socket, starts no task and takes no lock.
 //!
 //! A proxy's messages are passed on by one task, from one socket to another. So there are no channels in between, a
 //! head is copied once each way, and its map of fields goes from the client's request to the app's response and back:

@@ -1,3 +1,5 @@
+//! Heads of requests: what is taken, and what is refused.
+
 use futures_util::FutureExt;
 use proptest::prelude::*;
 

@@ -6,7 +6,6 @@ use http::{
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 use httparse::{ParserConfig, Status};
-use hyper::ext::ReasonPhrase;
 
 use super::{
     ReadBuffer,
@@ -20,8 +19,7 @@ pub(crate) const LONGEST_HEAD: usize = 400 << 10;
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
-    /// What stands behind the status, if it is not the usual phrase.
-    pub(crate) reason: Option<ReasonPhrase>,
+    pub(crate) reason: Option<Reason>,
     pub(crate) framing: Framing,
     /// Whether another request may follow on the connection.
     pub(crate) keep_alive: bool,
@@ -29,7 +27,12 @@ pub(crate) struct Head {
     pub(crate) length: usize,
 }
 
-/// Where a response's body ends (RFC 9112, 6.3).
+/// What stands behind a status, if it is not the usual phrase: an extension of the response that has it. Visible
+/// characters and blanks, as was parsed.
+#[derive(Clone, Debug)]
+pub(crate) struct Reason(pub(super) Bytes);
+
+/// Where a body ends (RFC 9112, 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// There is none.
@@ -108,11 +111,8 @@ fn what(error: httparse::Error) -> &'static str {
     }
 }
 
-fn unusual(bytes: &Bytes, status: StatusCode, reason: &str) -> Option<ReasonPhrase> {
-    if status.canonical_reason() == Some(reason) {
-        return None;
-    }
-    ReasonPhrase::try_from(bytes.slice_ref(reason.as_bytes())).ok()
+fn unusual(bytes: &Bytes, status: StatusCode, reason: &str) -> Option<Reason> {
+    (status.canonical_reason() != Some(reason)).then(|| Reason(bytes.slice_ref(reason.as_bytes())))
 }
 
 fn framing(

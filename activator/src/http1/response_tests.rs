@@ -1,3 +1,5 @@
+//! Heads of responses: framing, reuse, reasons, and what is no head at all.
+
 use futures_util::FutureExt;
 use proptest::prelude::*;
 
@@ -109,7 +111,7 @@ fn whether_another_request_may_follow() {
 fn an_unusual_reason_is_kept() {
     let reason = |line: &str| {
         let parsed = parse_all(&format!("HTTP/1.1 {line}\r\n\r\n"), false).unwrap().unwrap();
-        parsed.0.reason.map(|reason| reason.as_bytes().to_vec())
+        parsed.0.reason.map(|reason| reason.0.to_vec())
     };
     assert_eq!(reason("200 Fine").as_deref(), Some(&b"Fine"[..]));
     assert_eq!(reason("200 OK"), None);

@@ -18,7 +18,7 @@ use http_body::{Body, Frame};
 use tokio::io::AsyncWrite;
 
 use super::head::{self, Answering, Rest, write_field};
-use crate::worker::pieces;
+use crate::pieces;
 
 /// Why a message cannot be sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

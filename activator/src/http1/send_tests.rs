@@ -1,3 +1,5 @@
+//! Messages on sockets that take much, little or nothing.
+
 use std::{collections::VecDeque, convert::Infallible, io};
 
 use futures_util::FutureExt;

@@ -147,7 +147,7 @@ impl<'a> Passage<'a> {
             let waiting = Waiting { head: HELD_BASE, body: None };
             let admitted = self.admit(guard, word, waiting).await?;
             let Admitted { chosen, address, .. } = admitted.ok_or_else(|| self.removed())?;
-            match attempt::connect(self.app, address).await {
+            match attempt::connect(self.app, &chosen, address).await {
                 Some(stream) => return Ok((stream, chosen)),
                 None => word = self.go_back(guard, chosen, address).await?,
             }

@@ -6,7 +6,7 @@
 //!   -> else: hold -> admitted ------------------------> attempt
 //! attempt: pooled or new connection -> send -> response head -> stream back, counted to the body's end
 //!   could not connect  -> back to the hold, before all others
-//!   handed back unsent -> once more, on another connection
+//!   nothing of it sent -> again, on another connection
 //! ```
 //! The same way for either version of HTTP on either side; raw TCP takes it from the gate on ([`tunnel`]).
 
@@ -14,6 +14,7 @@ mod attempt;
 pub(crate) mod body;
 mod check;
 mod expect;
+mod forward;
 pub(crate) mod grpc;
 mod headers;
 mod hold;

@@ -1,28 +1,27 @@
 //! The way of one request through the activator. See the [module above](super) for the picture.
 
-use std::{net::SocketAddr, pin::pin, rc::Rc, time::Duration};
+use std::{net::SocketAddr, rc::Rc};
 
 use http::{
-    HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{CONNECTION, CONTENT_LENGTH, USER_AGENT},
+    HeaderValue, Method, Request, Response, Version,
+    header::{CONNECTION, USER_AGENT},
 };
 use http_body::Body as _;
 use reveille_core::{
     directory::UpstreamProtocol,
     gate::{Kind as Counted, Word},
-    policy::{Policy, Preset},
+    policy::Preset,
     probes::{self, Shape},
 };
-use tokio::time::timeout;
 
 use super::{
     Caller, Stop, Unanswered,
-    attempt::{self, Engaged, Outcome, Switched, Target},
-    body::{Answer, Received, RequestBody, ResponseBody},
+    body::{Received, RequestBody, ResponseBody},
     check,
     expect::Permission,
+    forward::{Sent, forward},
     grpc, headers,
-    hold::{Admitted, HELD_BASE, Held, Passage, Waiting},
+    hold::{HELD_BASE, Passage, Waiting},
     in_flight::InFlight,
     probe,
     tunnel::{HalfClosed, Tunnel},
@@ -36,8 +35,6 @@ use crate::{
     respond::{self, Form},
     worker::{Chosen, Connection, Serve, UpstreamStream, WorkerApp},
 };
-
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// How much of an unknown host is told to the client, in characters.
 const SHOWN_HOST: usize = 100;
@@ -97,15 +94,15 @@ fn route(
 }
 
 /// What is known of a request besides its head.
-struct Wish {
+pub(super) struct Wish {
     /// How errors are told.
-    form: Form,
+    pub(super) form: Form,
     /// The protocol to change to.
-    upgrade: Option<String>,
+    pub(super) upgrade: Option<String>,
     /// It asks for a tunnel, which any good answer would open.
-    is_connect: bool,
+    pub(super) is_connect: bool,
     /// It came over HTTP/2.
-    http2: bool,
+    pub(super) http2: bool,
     id: HeaderValue,
 }
 
@@ -194,7 +191,7 @@ fn protocol(form: Form, upgrade: bool, http2: bool) -> Protocol {
 
 impl Wish {
     /// Whether the app is spoken to over HTTP/2.
-    fn upstream_http2(&self, upstream: UpstreamProtocol) -> bool {
+    pub(super) fn upstream_http2(&self, upstream: UpstreamProtocol) -> bool {
         match upstream {
             UpstreamProtocol::Auto => self.form == Form::Grpc,
             UpstreamProtocol::H1 => false,
@@ -275,67 +272,14 @@ async fn pass(
         }
         let address = admitted.address;
         let (undelivered, chosen) = match forward(passage, caller, wish, guard, admitted, request).await? {
-            Forwarded::Response(response) => return Ok(Passed::Response(response)),
-            Forwarded::Switched(response, stream, chosen) => {
+            Sent::Response(response) => return Ok(Passed::Response(response)),
+            Sent::Switched(response, stream, chosen) => {
                 return Ok(Passed::Tunnel(response, stream, chosen, tunnelled));
             }
-            Forwarded::Not(undelivered, chosen) => (undelivered, chosen),
+            Sent::Not(undelivered, chosen) => (undelivered, chosen),
         };
         request = undelivered;
         word = passage.go_back(guard, chosen, address).await?;
-    }
-}
-
-/// What came of it.
-enum Forwarded {
-    Response(Response<ResponseBody>),
-    /// The app has changed the protocol.
-    Switched(Response<()>, UpstreamStream, Chosen),
-    /// The endpoint cannot be reached.
-    Not(Box<Request<RequestBody>>, Chosen),
-}
-
-/// Sends a request to an endpoint and makes what comes one for the client.
-async fn forward(
-    passage: &Passage<'_>,
-    caller: &Caller,
-    wish: &Wish,
-    guard: &InFlight,
-    admitted: Admitted,
-    request: Box<Request<RequestBody>>,
-) -> Result<Forwarded, Stop> {
-    let Admitted { chosen, address, upstream } = admitted;
-    let target = Target { app: passage.app, caller, address };
-    let policy = passage.app.policy();
-    let outcome = if let Some(protocol) = &wish.upgrade
-        && upstream != UpstreamProtocol::H2c
-    {
-        let switching = Box::pin(attempt::upgrade(target, chosen, request));
-        match within_limits(passage.app, guard, &policy, switching).await? {
-            Switched::Yes(mut response, stream, chosen) => {
-                if !upgrade::is_agreed(response.headers(), protocol) {
-                    return Err(switched_unasked(passage.app).into());
-                }
-                upgrade::to_client(&mut response, protocol, wish.http2);
-                timed(&mut response, guard, &passage.held);
-                return Ok(Forwarded::Switched(response, stream, chosen));
-            }
-            Switched::No(outcome) => outcome,
-        }
-    } else {
-        let over_http2 = wish.upstream_http2(upstream);
-        let attempt = pin!(attempt::attempt(target, chosen, over_http2, request));
-        within_limits(passage.app, guard, &policy, attempt).await?
-    };
-    match outcome {
-        Outcome::Response(response, _) if wish.is_connect && response.status().is_success() => {
-            Err(upgrade::not_agreed(&passage.app.app.id, response.status()).into())
-        }
-        Outcome::Response(response, engaged) => {
-            finish(passage, guard, &policy, response, engaged).map(Forwarded::Response)
-        }
-        Outcome::Failed(stop) => Err(stop),
-        Outcome::Unreachable(undelivered, chosen) => Ok(Forwarded::Not(undelivered, chosen)),
     }
 }
 
@@ -355,81 +299,6 @@ fn answer_probe(passage: &Passage<'_>, wish: &Wish, path: &str) -> Response<Resp
     probe::answer(app, ok, shape, wish.form, &wish.id)
 }
 
-/// Runs an attempt within the time-outs for a response's head.
-async fn within_limits<T>(
-    app: &WorkerApp,
-    guard: &InFlight,
-    policy: &Policy,
-    attempt: impl Future<Output = T> + Unpin,
-) -> Result<T, Stop> {
-    let total = policy.timeouts.total;
-    let total = total.map(|limit| (limit.saturating_sub(guard.spent()), Kind::TotalTimeout));
-    let head = policy.timeouts.response_header.map(|limit| (limit, Kind::ResponseHeaderTimeout));
-    let Some((limit, kind)) = [head, total].into_iter().flatten().min_by_key(|(limit, _)| *limit) else {
-        return Ok(attempt.await);
-    };
-    timeout(limit, attempt).await.map_err(|_| {
-        let field = if kind == Kind::TotalTimeout { "timeouts.total" } else { "timeouts.responseHeader" };
-        let detail = format!("{} did not begin to answer within {field}", app.app.id);
-        Stop::Error(Error::new(kind, detail).for_app(&app.app.id))
-    })
-}
-
-fn switched_unasked(app: &WorkerApp) -> Error {
-    let detail = format!("{} switched to a protocol that nobody asked it for", app.app.id);
-    Error::new(Kind::UpstreamProtocol, detail).for_app(&app.app.id)
-}
-
-/// Makes the app's response one for the client.
-fn finish(
-    passage: &Passage<'_>,
-    guard: &InFlight,
-    policy: &Policy,
-    response: Response<Answer>,
-    engaged: Engaged,
-) -> Result<Response<ResponseBody>, Stop> {
-    let app = passage.app;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(switched_unasked(app).into());
-    }
-    if !headers::has_known_coding(response.headers()) {
-        let detail = format!("{} answered with a transfer coding other than chunked", app.app.id);
-        return Err(Error::new(Kind::UpstreamProtocol, detail).for_app(&app.app.id).into());
-    }
-    if let Some(slot) = &engaged.chosen().slot {
-        slot.response_head();
-    }
-    let (mut response, answer) = {
-        let (parts, answer) = response.into_parts();
-        (Response::from_parts(parts, ()), answer)
-    };
-    // An app that speaks HTTP/1.0 does not make the client's connection one of HTTP/1.0.
-    *response.version_mut() = Version::HTTP_11;
-    headers::to_client(response.headers_mut());
-    // An app on HTTP/2 may send both; a client on HTTP/1.1 would take them for the next response (RFC 9110, 15.3.5).
-    let answer = if response.status() == StatusCode::NO_CONTENT {
-        response.headers_mut().remove(CONTENT_LENGTH);
-        Answer::Empty
-    } else {
-        answer
-    };
-    timed(&mut response, guard, &passage.held);
-    let total = policy.timeouts.total.map(|limit| (guard.started() + guard.held_for() + limit).into());
-    let idle = policy.timeouts.stream_idle;
-    if idle.is_some() || policy.timeouts.total.is_some() {
-        let left = policy.timeouts.total.map(|limit| limit.saturating_sub(guard.spent()));
-        passage.connection.state.limit_response(guard.tick(), idle, left);
-    }
-    Ok(response.map(|()| ResponseBody::upstream(answer, engaged).with_deadlines(idle, total)))
-}
-
-/// Tells how long the request was held, if it was.
-fn timed<B>(response: &mut Response<B>, guard: &InFlight, held: &Held) {
-    if held.held {
-        response.headers_mut().append(SERVER_TIMING, server_timing(guard.held_for(), held.wake));
-    }
-}
-
 /// Makes a client's request one for the app; its body is not asked for.
 fn outgoing(request: Request<Received>, caller: &Caller) -> Request<RequestBody> {
     // HTTP/1.0 knows no interim response to wait for.
@@ -442,13 +311,4 @@ fn outgoing(request: Request<Received>, caller: &Caller) -> Request<RequestBody>
 fn head_cost<B>(request: &Request<B>) -> u64 {
     let fields: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     HELD_BASE + (fields + request.uri().path().len() + request.uri().query().map_or(0, str::len)) as u64
-}
-
-fn server_timing(hold: Duration, wake: Option<Duration>) -> HeaderValue {
-    let millis = |time: Duration| time.as_secs_f64() * 1_000.0;
-    let text = match wake {
-        Some(wake) => format!("wake;dur={:.1}, hold;dur={:.1}", millis(wake), millis(hold)),
-        None => format!("hold;dur={:.1}", millis(hold)),
-    };
-    HeaderValue::from_str(&text).expect("numbers are a valid field value")
 }

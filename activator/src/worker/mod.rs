@@ -9,7 +9,6 @@ mod connection;
 mod hangup;
 mod http1;
 mod http2;
-pub(crate) mod pieces;
 mod pool;
 mod thread;
 mod ticker;
@@ -127,6 +126,11 @@ impl Worker {
             date: RefCell::new((0, date_now())),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
         }))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests(shared: Arc<Shared>) -> Rc<Self> {
+        Self::new(0, shared).expect("an epoll instance can be made")
     }
 
     /// The date (RFC 9110, 6.6.1), half a second old at most.

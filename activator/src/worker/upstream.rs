@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::pieces;
+use crate::pieces;
 
 /// See the [module](self).
 pub(crate) struct UpstreamStream {

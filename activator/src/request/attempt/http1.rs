@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use http::{Request, Response};
 
 use super::{
-    AnyLease, Engaged, Interims, MAX_REPEATS, Outcome, Target, body_broke_off, closed, endless_head,
-    is_replayable, not_http, suspect, within_limit,
+    AnyLease, Engaged, Interims, MAX_REPEATS, Outcome, Target, body_broke_off, closed, connected,
+    endless_head, is_replayable, not_http, suspect,
 };
 use crate::{
     error::Error,
@@ -63,8 +63,7 @@ pub(super) async fn open(
     chosen: &Chosen,
     address: SocketAddr,
 ) -> Option<Box<Http1Connection>> {
-    let _connecting = chosen.endpoint.connecting();
-    within_limit(app, Http1Connection::open(chosen.endpoint.generation, address)).await
+    connected(app, chosen, Http1Connection::open(chosen.endpoint.generation, address)).await
 }
 
 /// The head of a response has come; what is left of the request's body goes on to the app.

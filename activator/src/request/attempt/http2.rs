@@ -15,8 +15,8 @@ use http::{Request, Response, StatusCode, Version};
 use http_body::Body;
 
 use super::{
-    AnyLease, Engaged, Interims, MAX_REPEATS, Outcome, Target, Upload, body_broke_off, closed, head_of,
-    is_replayable, not_http, suspect, within_limit,
+    AnyLease, Engaged, Interims, MAX_REPEATS, Outcome, Target, Upload, body_broke_off, closed, connected,
+    head_of, is_replayable, not_http, suspect,
 };
 use crate::{
     http2::{BodySender, Failed, RecvBody},
@@ -55,7 +55,7 @@ pub(super) async fn attempt(
         let lease = match app.http2.lease_now(generation, address) {
             Some(lease) => lease,
             // Boxed, as it is rare and large.
-            None => match Box::pin(within_limit(app, app.http2.lease(generation, address))).await {
+            None => match Box::pin(connected(app, &chosen, app.http2.lease(generation, address))).await {
                 Some(lease) => lease,
                 None => return Outcome::Unreachable(Box::new(head.map(|()| body)), chosen),
             },

@@ -133,9 +133,9 @@ pub(super) async fn attempt(
     }
 }
 
-/// A connection to the endpoint, for a tunnel; `None` if it takes none.
-pub(super) async fn connect(app: &WorkerApp, address: SocketAddr) -> Option<UpstreamStream> {
-    let opened = within_limit(app, prober::connect(address)).await?;
+/// A connection to the chosen endpoint, for a tunnel; `None` if it takes none.
+pub(super) async fn connect(app: &WorkerApp, chosen: &Chosen, address: SocketAddr) -> Option<UpstreamStream> {
+    let opened = connected(app, chosen, prober::connect(address)).await?;
     Some(UpstreamStream::new(opened, Bytes::new()))
 }
 
@@ -167,7 +167,12 @@ impl<'a> Interims<'a> {
 }
 
 /// What opening a connection leads to, if it does so in time.
-async fn within_limit<T>(app: &WorkerApp, connecting: impl Future<Output = std::io::Result<T>>) -> Option<T> {
+async fn connected<T>(
+    app: &WorkerApp,
+    chosen: &Chosen,
+    connecting: impl Future<Output = std::io::Result<T>>,
+) -> Option<T> {
+    let _noted = chosen.endpoint.connecting();
     let connected = timeout(CONNECT_FOR, connecting).await.ok().and_then(Result::ok);
     if connected.is_none() {
         app.app.shared.metrics.connect_failed(&app.app.id);

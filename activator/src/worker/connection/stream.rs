@@ -16,10 +16,7 @@ use tokio::{
 };
 
 use super::{State, detect, detect::Detected, frames::Meter};
-use crate::{
-    http1::ReadBuffer,
-    worker::{Worker, pieces},
-};
+use crate::{http1::ReadBuffer, pieces, worker::Worker};
 
 /// See the [module](self).
 pub(crate) struct ClientStream {
@@ -75,6 +72,14 @@ impl ClientStream {
         ready!(Pin::new(&mut *self).poll_read(cx, &mut read))?;
         buffer.append(read.filled());
         Poll::Ready(Ok(read.filled().len()))
+    }
+
+    /// How much could be read, one byte at most; it stays to be read. 0 is the end.
+    pub(super) fn poll_peek(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.has_prefix() {
+            return Poll::Ready(Ok(1));
+        }
+        self.stream.poll_peek(cx, &mut ReadBuf::new(&mut [0]))
     }
 
     /// Meters HTTP/2's frames from now on, from the first that was read.

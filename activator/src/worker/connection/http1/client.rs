@@ -100,12 +100,13 @@ impl Client {
         !self.buffer.is_empty()
     }
 
-    /// Ready when the client is gone. Nobody else reads once the body has come; what comes then is another request.
+    /// Ready when the client is gone, as far as that is seen: once the body has come, and unless another request stands
+    /// before the end. That one stays in the socket.
     pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.body.is_ended() || !self.buffer.is_empty() {
             return Poll::Pending;
         }
-        match ready!(self.stream.poll_append(cx, &mut self.buffer, READ)) {
+        match ready!(self.stream.poll_peek(cx)) {
             Ok(1..) => Poll::Pending,
             Ok(0) | Err(_) => Poll::Ready(()),
         }
@@ -266,3 +267,7 @@ impl InterimSender {
         self.0.borrow_mut().send_interim(response);
     }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;
