@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Room for the first read: a head, and a small body behind it.
 const SMALLEST: usize = 8 << 10;
-/// The most room for one read. Beyond it fewer system calls gain nothing.
-const LARGEST: usize = 256 << 10;
+/// The most room for one read: fewer system calls gain little beyond it, and a sender that stalls keeps it.
+const LARGEST: usize = 128 << 10;
 /// More is not kept for a connection that is idle.
 const KEPT: usize = 64 << 10;
 
@@ -79,9 +79,9 @@ impl ReadBuffer {
         bytes::Buf::advance(&mut self.bytes, count);
     }
 
-    /// Gives back what only a large body needed. For a connection that becomes idle.
+    /// Gives back what only a large body needed, unless something is in it. For a connection that becomes idle.
     pub(crate) fn rest(&mut self) {
-        if self.bytes.capacity() > KEPT {
+        if self.bytes.is_empty() && self.room > KEPT {
             self.bytes = BytesMut::new();
             self.room = SMALLEST;
         }
@@ -111,7 +111,8 @@ mod tests {
         assert_eq!(buffer.room, LARGEST, "one may be the end of something large");
         fill(&mut buffer, b"y");
         assert_eq!(buffer.room, LARGEST / 2);
-        assert_eq!(buffer.take(2), "xy");
+        buffer.rest();
+        assert_eq!(buffer.take(2), "xy", "what is there stays");
         buffer.rest();
         assert!(buffer.is_empty() && buffer.room == SMALLEST);
         assert_eq!(fill(&mut buffer, b""), 0, "the end");

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use super::{
     ReadBuffer,
@@ -26,6 +26,8 @@ enum Place {
     Trailers,
     /// Behind the body.
     End,
+    /// Where it is not valid, and nothing that follows can be.
+    Malformed(Malformed),
 }
 
 /// See the [module](self).
@@ -56,7 +58,7 @@ impl Chunked {
     /// What is there of the body; `None` if more has to be read first.
     ///
     /// # Errors
-    /// If it is not valid. Nothing of what is not was taken: so it stays.
+    /// If it is not valid, again and again.
     pub(super) fn next(&mut self, buffer: &mut ReadBuffer) -> Result<Option<Part>, Malformed> {
         self.advance(buffer)?;
         match self.place {
@@ -66,7 +68,7 @@ impl Chunked {
                 let left = left - count as u64;
                 self.place = if left == 0 { Place::DataEnd } else { Place::Data(left) };
                 let data = buffer.take(count);
-                // If the end came along, it need not be asked for again; what is wrong will be found again.
+                // If the end came along, it need not be asked for again; what is wrong is said when it is.
                 let _ = self.advance(buffer);
                 Ok(Some(Part::Data(data)))
             }
@@ -74,12 +76,16 @@ impl Chunked {
                 Some(trailers) => Part::Trailers(*trailers),
                 None => Part::End,
             })),
-            Place::Size | Place::Data(_) | Place::DataEnd | Place::Trailers => Ok(None),
+            Place::Size | Place::Data(_) | Place::DataEnd | Place::Trailers | Place::Malformed(_) => Ok(None),
         }
     }
 
     /// Goes on to the next data, or the end, as far as what was read goes.
     fn advance(&mut self, buffer: &mut ReadBuffer) -> Result<(), Malformed> {
+        self.step(buffer).inspect_err(|malformed| self.place = Place::Malformed(*malformed))
+    }
+
+    fn step(&mut self, buffer: &mut ReadBuffer) -> Result<(), Malformed> {
         loop {
             self.place = match self.place {
                 Place::Size => {
@@ -102,6 +108,9 @@ impl Chunked {
                     }
                     [] | [b'\r'] => return Ok(()),
                     bytes => {
+                        if has_bare_newline(bytes) {
+                            return Err(BAD_TRAILERS);
+                        }
                         let Some(end) = end_of_block(bytes, 0) else {
                             return if bytes.len() > LONGEST { Err(TOO_LONG) } else { Ok(()) };
                         };
@@ -109,12 +118,14 @@ impl Chunked {
                         Place::End
                     }
                 },
+                Place::Malformed(malformed) => return Err(malformed),
                 Place::Data(_) | Place::End => return Ok(()),
             }
         }
     }
 }
 
+const BAD_TRAILERS: Malformed = Malformed("the trailers are not valid (RFC 9112, 7.1.2)");
 const TOO_LONG: Malformed = Malformed("a chunk's extensions or the trailers are longer than 16 KiB");
 
 /// A chunk's size, and how long the line is that says it.
@@ -144,6 +155,14 @@ fn size_line(bytes: &[u8]) -> Result<Option<(u64, usize)>, Malformed> {
     Ok(Some((size, newline + 1)))
 }
 
+/// Whether a line of trailers ends without CR, as far as is there: the body would end elsewhere for others. Trailers end
+/// with an empty line, behind which everything may come.
+fn has_bare_newline(bytes: &[u8]) -> bool {
+    let end = end_of_block(bytes, 0).unwrap_or(bytes.len());
+    let bytes = &bytes[..end];
+    memchr_iter(b'\n', bytes).any(|at| at == 0 || bytes[at - 1] != b'\r')
+}
+
 fn trailers(block: &Bytes) -> Result<HeaderMap, Malformed> {
     let mut space = [httparse::EMPTY_HEADER; fields::MAX_FIELDS];
     let mut headers = HeaderMap::new();
@@ -152,7 +171,7 @@ fn trailers(block: &Bytes) -> Result<HeaderMap, Malformed> {
             fields::add(block, found, &mut headers)?;
             Ok(headers)
         }
-        _ => Err(Malformed("the trailers are not valid (RFC 9112, 7.1.2)")),
+        _ => Err(BAD_TRAILERS),
     }
 }
 
@@ -225,6 +244,9 @@ mod tests {
             "1\r\na\n0\r\n\r\n",
             "0\r\nno colon\r\n\r\n",
             "0\r\n folded: 1\r\n\r\n",
+            "0\r\n\n",
+            "0\r\na: b\n\r\n",
+            "3\r\nabc\r\n0\r\nno colon\r\n\r\nGET / HTTP/1.1\r\n\r\n",
             &long,
         ] {
             assert!(read(&[bad.as_bytes()]).is_err(), "{:?}", &bad[..bad.len().min(40)]);

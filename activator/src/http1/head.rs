@@ -45,9 +45,11 @@ pub(super) fn write_request<B: Body>(request: &Request<B>, to: &mut Vec<u8>) -> 
     write_fields(headers, to);
     to.extend_from_slice(b"\r\n");
     match (request.body().is_end_stream(), length(headers.get(CONTENT_LENGTH))) {
+        // Said to be chunked, an empty body has its last chunk: the one before it may have been taken at an earlier try.
+        _ if headers.contains_key(TRANSFER_ENCODING) => Rest::Chunked,
         (true, _) => Rest::Nothing,
-        (false, Some(length)) if !headers.contains_key(TRANSFER_ENCODING) => Rest::Length(length),
-        (false, _) => Rest::Chunked,
+        (false, Some(length)) => Rest::Length(length),
+        (false, None) => Rest::Chunked,
     }
 }
 

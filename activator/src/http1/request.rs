@@ -47,8 +47,9 @@ pub(crate) fn parse(
 ) -> Result<Option<RequestHead>, Refused> {
     if seen == 0 {
         // Some clients end a body with an empty line too many (RFC 9112, 2.2).
-        let blank = buffer.as_slice().iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        buffer.skip(blank);
+        while let Some(blank) = blank_line(buffer.as_slice()) {
+            buffer.skip(blank);
+        }
     }
     let end = end_of_block(buffer.as_slice(), seen);
     if end.unwrap_or(buffer.as_slice().len()) > LONGEST_HEAD {
@@ -83,6 +84,15 @@ pub(crate) fn parse(
     *request.version_mut() = if is_1_1 { Version::HTTP_11 } else { Version::HTTP_10 };
     *request.headers_mut() = std::mem::take(headers);
     Ok(Some(RequestHead { request, framing, keep_alive }))
+}
+
+/// How long the empty line is that the bytes begin with.
+fn blank_line(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [b'\n', ..] => Some(1),
+        [b'\r', b'\n', ..] => Some(2),
+        _ => None,
+    }
 }
 
 fn what(error: httparse::Error) -> Refused {

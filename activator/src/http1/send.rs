@@ -49,6 +49,8 @@ pub(crate) struct Sending {
     takes_trailers: bool,
     message: Message,
     peer: Peer,
+    /// The body broke off, and what was there of it is still to be written.
+    broke: bool,
 }
 
 /// What is sent.
@@ -96,6 +98,7 @@ impl Sending {
         self.message = message;
         self.takes_trailers = takes_trailers;
         self.peer = Peer::Unsent;
+        self.broke = false;
     }
 
     /// Whether the connection has to end for the body to end.
@@ -142,12 +145,20 @@ impl Sending {
         if self.peer == Peer::Unsent
             && self.rest != Rest::Nothing
             && self.piece.is_empty()
+            && !self.broke
             && let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx)
         {
-            self.add(frame, body)?;
+            match self.add(frame, body) {
+                // The client gets the head at least: an empty answer would tell it less.
+                Err(SendError::Body) if self.message == Message::Response => self.broke = true,
+                added => added?,
+            }
         }
         loop {
             ready!(self.poll_write(cx, stream))?;
+            if self.broke {
+                return Poll::Ready(Err(SendError::Body));
+            }
             if self.rest == Rest::Nothing {
                 return Poll::Ready(Ok(()));
             }

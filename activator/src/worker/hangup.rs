@@ -7,9 +7,12 @@
 
 use std::{
     cell::RefCell,
+    future::poll_fn,
     io,
     os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    pin::Pin,
     rc::Rc,
+    task::{Context, Poll},
 };
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -99,9 +102,15 @@ fn dup(epoll: &Epoll) -> io::Result<OwnedFd> {
 impl Watch {
     /// Completes when the client has closed its side.
     pub(crate) async fn gone(&mut self) {
-        if (&mut self.gone).await.is_err() {
+        poll_fn(|cx| self.poll_gone(cx)).await;
+    }
+
+    /// The same, polled.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match Pin::new(&mut self.gone).poll(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(()),
             // The sender is taken only to be used.
-            std::future::pending::<()>().await;
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
         }
     }
 }

@@ -294,8 +294,9 @@ impl Http1Connection {
         };
         self.used = true;
         self.since = now;
+        let is_clean = self.buffer.is_empty();
         self.buffer.rest();
-        is_sent && self.keep_alive && self.body.is_ended() && self.buffer.is_empty()
+        is_sent && is_clean && self.keep_alive && self.body.is_ended()
     }
 
     /// Whether it has ended, or the app has said something unasked. For an idle one.

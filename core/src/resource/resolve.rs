@@ -40,8 +40,9 @@ impl ClusterApp {
 }
 
 impl ScaledApp {
-    /// Fills in the defaults and checks everything, what the API server has checked among it: a cluster's definition
-    /// may be older than this program, and its rules do not hold for what was stored before them.
+    /// Fills in the defaults and checks everything, what the API server has checked among it, but for the bounds of
+    /// lists and texts that only keep its rules cheap: a cluster's definition may be older than this program, and its
+    /// rules do not hold for what was stored before them.
     ///
     /// # Errors
     /// Every field that is wrong, such as `spec.idle.ttl`, each with its reason.

@@ -19,6 +19,7 @@
 //! | [`http2`] | HTTP/2: floods, limits, retries, streams that do not disturb each other |
 //! | [`headers`] | which fields are added, kept and removed |
 //! | [`bodies`] | large bodies, chunked ones, and `Expect: 100-continue` |
+//! | [`edges`] | bytes behind a body, answers before its end, clients that leave more than one request behind |
 //! | [`websocket`], [`tcp`] | tunnels: held, warm, half-closed, quiet, killed, drained |
 //! | [`detection`] | HTTP/1, HTTP/2, TLS and other bytes on one port |
 //! | [`vanish`] | clients that disappear at any byte leave nothing behind |
@@ -44,6 +45,7 @@ mod detection;
 mod differential;
 mod drain;
 mod edge;
+mod edges;
 mod gateway;
 mod grpc;
 mod harness;

@@ -75,7 +75,12 @@ pub(super) fn answered(
     request: Box<Request<RequestBody>>,
 ) -> Outcome {
     if !connection.is_sent() {
-        connection.go_on_sending(request.into_body());
+        if request.body().is_permitted() {
+            connection.go_on_sending(request.into_body());
+        } else {
+            // The client was not told to send it, and is not told so behind an answer; the app may yet wait for it.
+            connection.use_once();
+        }
     }
     let answer = if connection.is_body_ended() { Answer::Empty } else { Answer::Http1 };
     let engaged = Engaged { chosen, lease: AnyLease::Http1(app.pool.lend(connection)) };

@@ -11,7 +11,7 @@ mod upgrade;
 use std::{net::SocketAddr, rc::Rc, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, header::CONTENT_LENGTH};
 use http_body::{Body, SizeHint};
 use tokio::{task::AbortHandle, time::timeout};
 pub(super) use upgrade::{Switched, upgrade};
@@ -19,6 +19,7 @@ pub(super) use upgrade::{Switched, upgrade};
 use super::{
     Caller, Stop,
     body::{Answer, ReceiveError, RequestBody},
+    headers,
 };
 use crate::{
     error::{Error, Kind},
@@ -155,12 +156,15 @@ impl<'a> Interims<'a> {
 
     /// Takes one that has come. The one that asks for the body is not passed on: the client gets it when its body is
     /// asked for.
-    fn pass(&mut self, response: Response<()>) {
+    fn pass(&mut self, mut response: Response<()>) {
         self.count += 1;
         if let Some(interim) = &self.caller.interim
             && response.status() != StatusCode::CONTINUE
             && self.count <= MAX_INTERIM
         {
+            // It has no body, and speaks for no connection.
+            headers::to_client(response.headers_mut());
+            response.headers_mut().remove(CONTENT_LENGTH);
             interim.send(response);
         }
     }

@@ -52,6 +52,11 @@ impl RequestBody {
         }
     }
 
+    /// Whether it may be asked for: the client does not wait to be told so.
+    pub(crate) fn is_permitted(&self) -> bool {
+        self.permission.is_none()
+    }
+
     /// Gives back a piece that was taken and not sent; may be empty.
     pub(crate) fn put_back(&mut self, piece: Bytes) {
         debug_assert!(self.returned.is_empty(), "one piece is taken at a time");

@@ -35,8 +35,10 @@ pub(crate) struct Client {
     reader: Reader,
     /// Interim responses that the socket has not taken yet.
     interim: Vec<u8>,
-    /// Waits for the body's end.
+    /// The connection's task: it waits for the body's end.
     waiting: Option<Waker>,
+    /// Whoever reads the body, and waits for more of it.
+    reading: Option<Waker>,
 }
 
 /// What became of the body's reader.
@@ -69,6 +71,7 @@ impl Client {
             reader: Reader::There,
             interim: Vec::new(),
             waiting: None,
+            reading: None,
         }
     }
 
@@ -100,15 +103,19 @@ impl Client {
         !self.buffer.is_empty()
     }
 
-    /// Ready when the client is gone, as far as that is seen: once the body has come, and unless another request stands
-    /// before the end. That one stays in the socket.
-    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.body.is_ended() || !self.buffer.is_empty() {
-            return Poll::Pending;
+    /// Looks whether the client is gone. Pending where its end would be noticed here; where bytes stand before the end, of
+    /// the body or of another request, it is not seen: those stay in the socket.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Look> {
+        if !self.body.is_ended() {
+            self.wait(cx);
+            return Poll::Ready(Look::Unclear);
+        }
+        if !self.buffer.is_empty() {
+            return Poll::Ready(Look::Unclear);
         }
         match ready!(self.stream.poll_peek(cx)) {
-            Ok(1..) => Poll::Pending,
-            Ok(0) | Err(_) => Poll::Ready(()),
+            Ok(1..) => Poll::Ready(Look::Unclear),
+            Ok(0) | Err(_) => Poll::Ready(Look::Gone),
         }
     }
 
@@ -120,7 +127,7 @@ impl Client {
                 _ if self.body.is_ended() => return Poll::Ready(BodyEnd::Read),
                 Reader::Failed => return Poll::Ready(BodyEnd::Unread),
                 Reader::There => {
-                    self.waiting = Some(cx.waker().clone());
+                    self.wait(cx);
                     return Poll::Pending;
                 }
                 Reader::Gone => match self.body.poll_frame(cx, &mut self.buffer, &mut self.stream) {
@@ -138,13 +145,46 @@ impl Client {
         }
     }
 
+    fn wait(&mut self, cx: &Context<'_>) {
+        if !self.waiting.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            self.waiting = Some(cx.waker().clone());
+        }
+    }
+
+    /// Whether the body was given up before its end.
+    pub(super) fn is_unread(&self) -> bool {
+        !self.body.is_ended() && self.reader != Reader::There
+    }
+
+    /// Whether the client sends on, as far as is known: closing would reset the connection, and what it was sent last
+    /// could be lost on the way.
+    pub(super) fn sends_on(&self) -> bool {
+        let mut quiet = Context::from_waker(Waker::noop());
+        !self.buffer.is_empty() || matches!(self.stream.poll_peek(&mut quiet), Poll::Ready(Ok(1..)))
+    }
+
+    /// The connection has ended: so does whoever still reads the body.
+    fn close(&mut self) {
+        if !self.body.is_ended() {
+            self.reader = Reader::Failed;
+        }
+        if let Some(reading) = self.reading.take() {
+            reading.wake();
+        }
+    }
+
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if self.reader == Reader::Failed {
+            return Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::ConnectionAborted).into())));
+        }
         let polled = self.body.poll_frame(cx, &mut self.buffer, &mut self.stream);
         if let Poll::Ready(Some(Err(_))) = &polled {
             self.reader = Reader::Failed;
         }
         if self.body.is_ended() || self.reader == Reader::Failed {
             self.wake();
+        } else if polled.is_pending() {
+            self.reading = Some(cx.waker().clone());
         }
         polled
     }
@@ -162,7 +202,7 @@ impl Client {
         let _ = self.poll_interim(&mut Context::from_waker(Waker::noop()));
     }
 
-    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.interim.is_empty() {
             let wrote = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.interim))?;
             if wrote == 0 {
@@ -183,6 +223,24 @@ impl Client {
         let read = self.buffer.as_slice().len();
         self.stream.unread(self.buffer.take(read));
         self.stream
+    }
+}
+
+/// What a look at a client has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// It has left.
+    Gone,
+    /// That cannot be seen from here.
+    Unclear,
+}
+
+/// Ends with the connection's task, and has whoever reads the body end as well.
+pub(super) struct Closing(pub(super) Rc<RefCell<Client>>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.borrow_mut().close();
     }
 }
 

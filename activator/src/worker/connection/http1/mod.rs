@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use client::{BodyEnd, Client, Writer};
+use client::{BodyEnd, Client, Closing, Look, Writer};
 pub(crate) use client::{ClientBody, InterimSender};
 use http::{
     HeaderMap, Method, Response, StatusCode, Version,
@@ -23,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{ClientStream, Connection, State, state::Verdict};
+use super::{ClientStream, Connection, Leaving, State, Watch, state::Verdict};
 use crate::{
     error::{Error, Kind},
     http1::{Answering, Refused, RequestHead, SendError, Sending},
@@ -39,6 +39,9 @@ use crate::{
 /// A client that still sends although it has its answer is read for so long: a reset could take the answer away before
 /// it was read (RFC 9112, 9.6).
 const LINGER: Duration = Duration::from_secs(1);
+
+/// The end of a response that is larger may still be on its way when the next byte of the client comes.
+const LARGE: u64 = 16 << 10;
 
 /// See the [module](self).
 struct Server {
@@ -70,6 +73,7 @@ pub(super) async fn serve(connection: Rc<Connection>, stream: ClientStream) {
         sending: Sending::default(),
         spare: HeaderMap::new(),
     };
+    let closing = Closing(server.client.clone());
     let next = loop {
         match server.serve_next().await {
             Next::Request => server.client.borrow_mut().rest(),
@@ -80,6 +84,7 @@ pub(super) async fn serve(connection: Rc<Connection>, stream: ClientStream) {
         Next::Request | Next::End => {}
         Next::Linger => Box::pin(server.linger()).await,
         Next::Tunnel(tunnel) => {
+            drop(closing);
             // The request that asked for it has no body, so nobody else has the stream.
             if let Some(client) = Rc::into_inner(server.client) {
                 Box::pin(tunnel.run(&connection, client.into_inner().into_stream())).await;
@@ -94,6 +99,10 @@ struct Answer {
     /// What follows its head.
     tunnel: Option<Box<Tunnel>>,
     keep_alive: bool,
+    /// Some of it may be on its way for a while.
+    is_large: bool,
+    /// Nothing but the connection's end says that it is whole.
+    ends_with_connection: bool,
 }
 
 // What a step leaves to the next is handed on in one piece, made by functions that await nothing: what they use
@@ -136,11 +145,21 @@ impl Server {
     /// Begins to send a response.
     fn begin(&mut self, mut response: Response<ResponseBody>, mut answering: Answering) -> Answer {
         let tunnel = response.body_mut().take_tunnel();
-        answering.keep_alive &= !closes(&response) && self.connection.state.verdict() == Verdict::GoOn;
+        // What is left of a body that nobody wants would have to be read before another request.
+        answering.keep_alive &= !closes(&response)
+            && self.connection.state.verdict() == Verdict::GoOn
+            && !self.client.borrow().is_unread();
         self.sending.begin_response(&response, &answering, || self.connection.worker.date());
         self.spare = std::mem::take(response.headers_mut());
         let keep_alive = answering.keep_alive && !self.sending.ends_with_connection();
-        Answer { body: response.into_body(), tunnel, keep_alive }
+        let size = http_body::Body::size_hint(response.body()).exact();
+        Answer {
+            body: response.into_body(),
+            tunnel,
+            keep_alive,
+            is_large: size.is_none_or(|size| size > LARGE),
+            ends_with_connection: self.sending.ends_with_connection(),
+        }
     }
 
     /// Sends a response, and waits for the end of the request's body.
@@ -153,18 +172,49 @@ impl Server {
         };
         match sent {
             Some(Ok(())) => {}
-            Some(Err(SendError::Body | SendError::Closed)) | None => return Next::End,
+            Some(Err(SendError::Body)) => {
+                if answer.ends_with_connection {
+                    // Closed, it would look whole.
+                    self.client.borrow().stream.reset_on_drop();
+                }
+                return Next::End;
+            }
+            Some(Err(SendError::Closed)) | None => return Next::End,
         }
         // Its end is counted before the next request begins.
         answer.body = ResponseBody::full(Bytes::new());
         if let Some(tunnel) = answer.tunnel {
             return Next::Tunnel(tunnel);
         }
-        match self.unless_ended(|cx| self.client.borrow_mut().poll_body_end(cx)).await {
+        match self.body_end().await {
             Some(BodyEnd::Read) if answer.keep_alive => Next::Request,
+            Some(BodyEnd::Read) if answer.is_large || self.client.borrow().sends_on() => Next::Linger,
             Some(BodyEnd::Read) | None => Next::End,
             Some(BodyEnd::Unread) => Next::Linger,
         }
+    }
+
+    /// Waits for the end of the request's body, which may be on its way to the app although that has answered.
+    async fn body_end(&self) -> Option<BodyEnd> {
+        let state = &self.connection.state;
+        let mut waits = false;
+        let ended = self.unless_ended(|cx| {
+            let polled = self.client.borrow_mut().poll_body_end(cx);
+            if polled.is_pending() && state.verdict() == Verdict::CloseWhenIdle {
+                return Poll::Ready(BodyEnd::Unread);
+            }
+            if polled.is_pending() && !waits {
+                // Until then it is not the next request that is waited for.
+                waits = true;
+                state.on_request();
+            }
+            polled
+        });
+        let ended = ended.await;
+        if waits {
+            state.on_response_end(self.connection.worker.tick.get());
+        }
+        ended
     }
 
     /// The next head; `None` if there is none.
@@ -180,6 +230,10 @@ impl Server {
         // What has begun to come is still served, and told that it is the last.
         if state.verdict() == Verdict::CloseWhenIdle && !client.has_begun() {
             return Poll::Ready(None);
+        }
+        if client.has_begun() {
+            // It may have come with the request before.
+            state.on_bytes(self.connection.worker.tick.get());
         }
         state.register(cx.waker());
         Poll::Pending
@@ -236,6 +290,7 @@ async fn unless_ended<T>(
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Option<T> {
     let state: &State = &connection.state;
+    let mut watch: Option<Watch> = None;
     poll_fn(|cx| {
         if state.verdict() == Verdict::CloseNow {
             return Poll::Ready(None);
@@ -243,8 +298,24 @@ async fn unless_ended<T>(
         if let Poll::Ready(output) = poll(cx) {
             return Poll::Ready(Some(output));
         }
-        if client.borrow_mut().poll_gone(cx).is_ready() {
-            return Poll::Ready(None);
+        let look = {
+            let mut client = client.borrow_mut();
+            // If it fails, so will the response.
+            let _ = client.poll_interim(cx);
+            client.poll_gone(cx)
+        };
+        match look {
+            Poll::Ready(Look::Gone) => return Poll::Ready(None),
+            // While the request is held, the hold has a watch of its own, and this one cannot be had.
+            Poll::Ready(Look::Unclear) => {
+                if watch.is_none() {
+                    watch = connection.watch(Leaving::EndOrReset).and_then(Result::ok);
+                }
+                if watch.as_mut().is_some_and(|watch| watch.poll_gone(cx).is_ready()) {
+                    return Poll::Ready(None);
+                }
+            }
+            Poll::Pending => {}
         }
         state.register(cx.waker());
         Poll::Pending
