@@ -14,7 +14,7 @@ const SMALLEST: usize = 8 << 10;
 /// The most room for one read: fewer system calls gain little beyond it, and a sender that stalls keeps it.
 const LARGEST: usize = 128 << 10;
 /// More is not kept for a connection that is idle.
-const KEPT: usize = 64 << 10;
+const KEPT: usize = 32 << 10;
 
 /// See the [module](self).
 pub(crate) struct ReadBuffer {

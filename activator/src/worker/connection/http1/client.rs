@@ -151,9 +151,10 @@ impl Client {
         }
     }
 
-    /// Whether the body was given up before its end.
-    pub(super) fn is_unread(&self) -> bool {
-        !self.body.is_ended() && self.reader != Reader::There
+    /// Whether the body was given up before its end, and is not there to be taken.
+    pub(super) fn is_unread(&mut self) -> bool {
+        let mut quiet = Context::from_waker(Waker::noop());
+        self.reader != Reader::There && self.poll_body_end(&mut quiet) != Poll::Ready(BodyEnd::Read)
     }
 
     /// Whether the client sends on, as far as is known: closing would reset the connection, and what it was sent last

@@ -148,7 +148,7 @@ impl Server {
         // What is left of a body that nobody wants would have to be read before another request.
         answering.keep_alive &= !closes(&response)
             && self.connection.state.verdict() == Verdict::GoOn
-            && !self.client.borrow().is_unread();
+            && !self.client.borrow_mut().is_unread();
         self.sending.begin_response(&response, &answering, || self.connection.worker.date());
         self.spare = std::mem::take(response.headers_mut());
         let keep_alive = answering.keep_alive && !self.sending.ends_with_connection();
