@@ -6,6 +6,7 @@ use http::{
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 use httparse::{ParserConfig, Status};
+use memchr::memchr;
 
 use super::{
     ReadBuffer,
@@ -55,7 +56,7 @@ pub(crate) fn parse(
     if end.unwrap_or(buffer.as_slice().len()) > LONGEST_HEAD {
         return Err(Refused::TooLarge("the request's head is longer than 64 KiB (RFC 6585, 5)"));
     }
-    let Some(end) = end else { return Ok(None) };
+    let Some(end) = end else { return check_first_line(buffer.as_slice(), seen).map(|()| None) };
     let bytes = buffer.take(end);
     let mut space = fields::space();
     let mut parsed = httparse::Request::new(&mut []);
@@ -86,6 +87,16 @@ pub(crate) fn parse(
     Ok(Some(RequestHead { request, framing, keep_alive }))
 }
 
+/// Refuses a request line as soon as it is there: what is no HTTP (`PING`) is followed by no head to wait for.
+fn check_first_line(bytes: &[u8], seen: usize) -> Result<(), Refused> {
+    match memchr(b'\n', bytes) {
+        Some(newline) if newline >= seen => {
+            httparse::Request::new(&mut []).parse(&bytes[..=newline]).map_err(what).map(drop)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// How long the empty line is that the bytes begin with.
 fn blank_line(bytes: &[u8]) -> Option<usize> {
     match bytes {
@@ -99,7 +110,7 @@ fn what(error: httparse::Error) -> Refused {
     Refused::Malformed(match error {
         httparse::Error::Version => "the request's version is neither HTTP/1.1 nor HTTP/1.0 (RFC 9112, 2.3)",
         httparse::Error::HeaderName => {
-            "a field's name is not valid, or not followed by a colon (RFC 9112, 5.1)"
+            "a field's name is not valid, is not followed by a colon, or the line is folded (RFC 9112, 5.1 and 5.2)"
         }
         httparse::Error::HeaderValue => "a field's value is not valid (RFC 9110, 5.5)",
         httparse::Error::TooManyHeaders => {

@@ -101,6 +101,9 @@ fn what_an_app_might_read_differently_is_refused() {
         assert!(matches!(parse_all(line), Err(Refused::Malformed(_))), "{line:?}");
     }
     assert!(parse_all("GET / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
+    for line in ["PING\r\n", "HELO a\r\n", "get key\n", "GET /\r\n"] {
+        assert!(matches!(parse_all(line), Err(Refused::Malformed(_))), "{line:?}, without waiting for more");
+    }
 }
 
 #[test]
