@@ -44,6 +44,11 @@ test-loom: ## The gate under every interleaving of the memory model
 	@$(need) cargo cc
 	@scripts/test.sh loom
 
+.PHONY: test-model
+test-model: ## The protocol of sleep and wake in every order of events, within bounds
+	@$(need) cargo cc
+	@scripts/test.sh model
+
 .PHONY: test-local
 test-local: ## End-to-end tests of local mode: real nginx, real clients
 	@$(need) cargo cc curl nginx 'promtool?' 'h2load?' 'grpcio?' 'triton?'

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs tests and says at the end what ran, what was skipped and why; fails if anything failed.
 #
-#   scripts/test.sh [unit | core | loom | local | cluster]...   all of it: unit local cluster loom, with one build
+#   scripts/test.sh [unit | core | loom | model | local | cluster]...
+#                                             all of it: unit local cluster model loom, with one build
 #
 # What the tests print is shown as it comes and kept in target/test-logs/. A test that cannot run here
 # prints a line `SKIPPED: name: reason`, or appends `skipped: name: reason` to $REVEILLE_TEST_REPORT; it is
@@ -24,6 +25,7 @@ fi
 readonly titles='core=the decisions
 unit=units and properties of every crate
 loom=the gate, every interleaving
+model=the protocol of sleep and wake, every order of events
 local=end to end, real servers and clients
 cluster=end to end, in a real Kubernetes'
 
@@ -56,6 +58,8 @@ count() { # TIER
             enter local
         elif [[ $line =~ ^\ +Running\ .*/deps/(cluster|reveille_tests_cluster|reveille_test_cluster)-[0-9a-f]+ ]]; then
             enter cluster
+        elif [[ $line =~ ^\ +Running\ .*/deps/(model|reveille_tests_model)-[0-9a-f]+ ]]; then
+            enter model
         elif [[ $line =~ ^\ +(Running|Doc-tests)\  ]]; then
             enter "$1"
         elif [[ $line =~ ^test\ result:\ .*\ ([0-9]+)\ passed\;\ ([0-9]+)\ failed\; ]]; then
@@ -149,8 +153,9 @@ for wanted in "$@"; do
     case $wanted in
         all) run unit cargo test --workspace --locked --no-fail-fast ;;
         unit) run unit cargo test --workspace --locked --no-fail-fast \
-            --exclude reveille-tests-local --exclude reveille-tests-cluster ;;
+            --exclude reveille-tests-local --exclude reveille-tests-cluster --exclude reveille-tests-model ;;
         core) run core cargo test -p reveille-core --locked --no-fail-fast ;;
+        model) run model cargo test -p reveille-tests-model --locked --no-fail-fast ;;
         local) run local cargo test -p reveille-tests-local --locked --no-fail-fast ;;
         cluster) run cluster cargo test -p reveille-tests-cluster --locked --no-fail-fast ;;
         loom) ;;

@@ -1,0 +1,6 @@
+//! The checks: see the README beside this crate.
+
+mod design;
+mod limits;
+mod mutations;
+mod protocol;
