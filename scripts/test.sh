@@ -160,7 +160,7 @@ for wanted in "$@"; do
         cluster) run cluster cargo test -p reveille-tests-cluster --locked --no-fail-fast ;;
         loom) ;;
         *)
-            echo "error: unknown tier $wanted; there are: unit core loom local cluster" >&2
+            echo "error: unknown tier $wanted; there are: unit core loom model local cluster" >&2
             exit 2
             ;;
     esac
