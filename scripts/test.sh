@@ -89,6 +89,7 @@ run() { # TIER ENVIRONMENT... COMMAND...
     local name=$1 log=$logs/$1.log status=0 before
     shift
     before=$(sum failed)
+    : >"$log" # it is followed from its beginning on, which may be before cargo's
     set -m # a process group of its own, to be ended as one
     env "$@" >"$log" 2>&1 </dev/null &
     cargo=$!
