@@ -50,8 +50,8 @@ pub fn only_raises(before: u32, after: u32) -> bool {
 ///
 /// - by **a late commit**: one that was sent while every gate was shut, whose controller then died or froze, and which
 ///   reached the API server only after a lease had ended and before any controller led and fenced the app;
-/// - after **a wake by others**, who raised the count while a slice still showed the replica of before: it may
-///   be stopped although it is wanted again;
+/// - after **a wake by others**, who raised the count without looking whether the replicas of before are gone from the
+///   slices: they may be stopped although they are wanted again;
 /// - of **a replacement**: a replica that was made in place of one that had died, as the app fell asleep, and that no
 ///   slice showed yet to whoever woke the app again.
 ///

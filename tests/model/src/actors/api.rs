@@ -50,9 +50,14 @@ impl State {
     /// do not show, is the third exception of [`Promise`].
     pub(super) fn excuse_replacements(&mut self) {
         if self.api.one_died {
-            for pod in self.api.slices / 2 + 1..=self.api.pods / 2 {
-                self.api.excused_pods |= 1 << pod;
-            }
+            self.excuse(self.api.slices / 2 + 1);
+        }
+    }
+
+    /// Whatever becomes of this pod and those after it, as many as there are, is no promise.
+    fn excuse(&mut self, from: u8) {
+        for pod in from..=self.api.pods / 2 {
+            self.api.excused_pods |= 1 << pod;
         }
     }
 
@@ -154,8 +159,9 @@ impl Protocol {
         s.left.by_hand -= 1;
         s.raise(1);
         s.api.excused = !self.strict;
-        if serves(s.api.slices) && !self.strict {
-            s.api.excused_pods |= 1 << (s.api.slices / 2);
+        if !self.strict {
+            // Those that slices still show, or do not show yet.
+            s.excuse(s.api.slices.div_ceil(2));
         }
         Some(())
     }
