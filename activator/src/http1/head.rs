@@ -9,7 +9,7 @@ use http::{
 };
 use http_body::Body;
 
-use super::response::Reason;
+use super::response::{Reason, has_no_body};
 
 /// What of a body has still to be taken, and how the peer is told where it ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,12 +119,6 @@ pub(crate) fn write_interim(response: &Response<()>, to: &mut Vec<u8>) {
     write_status_line(response, true, to);
     write_fields(response.headers(), to);
     to.extend_from_slice(b"\r\n");
-}
-
-fn has_no_body(status: StatusCode, to_head: bool) -> bool {
-    to_head
-        || status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// Whether a response without a body may say how long one would be (RFC 9110, 8.6).

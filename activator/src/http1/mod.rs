@@ -25,5 +25,5 @@ pub(crate) use body::{BodyReader, Broken};
 pub(crate) use buffer::ReadBuffer;
 pub(crate) use head::{Answering, write_interim};
 pub(crate) use request::{Refused, RequestHead, parse as parse_request};
-pub(crate) use response::{Framing, Head, Malformed, parse as parse_response};
+pub(crate) use response::{Framing, Head, Malformed, is_interim, parse as parse_response};
 pub(crate) use send::{SendError, Sending};

@@ -142,8 +142,8 @@ fn framing(is_1_1: bool, seen: fields::Seen, headers: &mut HeaderMap) -> Result<
     if !seen.length {
         return Ok(Framing::None);
     }
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
-    let length = one_length(lengths.by_ref(), false)
+    let lengths = headers.get_all(CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
+    let length = one_length(lengths, false)
         .map_err(|_| Refused::Malformed("the request's Content-Length is not one number (RFC 9110, 8.6)"))?;
     if headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
         // Several times the same: once is enough.

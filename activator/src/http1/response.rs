@@ -82,11 +82,7 @@ pub(crate) fn parse(
     }
     let status = response.code.and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or(Malformed("the status is none"))?;
-    let headers = if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
-        interim
-    } else {
-        headers
-    };
+    let headers = if is_interim(status) { interim } else { headers };
     headers.clear();
     let seen = fields::add(&bytes, response.headers, headers)?;
     let is_1_1 = response.version == Some(1);
@@ -98,6 +94,18 @@ pub(crate) fn parse(
         keep_alive: framing != Framing::Close && keeps_alive(headers, seen, is_1_1),
         length: end,
     }))
+}
+
+/// Whether another response to the same request follows.
+pub(crate) fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
+}
+
+/// Whether there is none whatever the fields say (RFC 9112, 6.3). `to_head`: the request was a HEAD.
+pub(super) fn has_no_body(status: StatusCode, to_head: bool) -> bool {
+    to_head
+        || status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 fn what(error: httparse::Error) -> &'static str {
@@ -122,10 +130,7 @@ fn framing(
     seen: Seen,
     headers: &HeaderMap,
 ) -> Result<Framing, Malformed> {
-    if status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-        || to_head
-    {
+    if has_no_body(status, to_head) {
         return Ok(Framing::None);
     }
     if seen.coding {

@@ -113,6 +113,10 @@ impl<B: Body<Data = Bytes> + Unpin> BodySender<B> {
         self.body
     }
 
+    pub(crate) fn body(&self) -> &B {
+        &self.body
+    }
+
     pub(crate) fn body_mut(&mut self) -> &mut B {
         &mut self.body
     }

@@ -18,11 +18,17 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use nix::errno::Errno;
-use tokio::{net::TcpStream, task::AbortHandle};
+use tokio::net::TcpStream;
 
-use super::pool::{Key, peek};
+use super::{
+    background::Background,
+    pool::{Key, peek},
+};
 use crate::{
-    http1::{BodyReader, Broken, Framing, Head, Malformed, ReadBuffer, SendError, Sending, parse_response},
+    http1::{
+        BodyReader, Broken, Framing, Head, Malformed, ReadBuffer, SendError, Sending, is_interim,
+        parse_response,
+    },
     prober,
     request::body::RequestBody,
 };
@@ -47,20 +53,10 @@ pub(crate) struct Http1Connection {
     pub(super) since: u32,
 }
 
-/// A task that sends the rest of a request's body while the response streams.
+/// What sends the rest of a request's body while the response streams.
 struct Upload {
-    task: AbortHandle,
+    task: Background,
     is_done: Rc<Cell<bool>>,
-    /// It goes on to its end even if this is dropped.
-    is_detached: bool,
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        if !self.is_detached {
-            self.task.abort();
-        }
-    }
 }
 
 /// Why a request got no response.
@@ -87,13 +83,13 @@ struct Exchange<'a, I> {
     seen: usize,
     /// Bytes of interim responses.
     spent: usize,
-    upstream: Upstream,
+    delivery: Delivery,
 }
 
 /// What becomes of the request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Upstream {
-    /// It is being sent, or is.
+enum Delivery {
+    /// It is being sent, or was.
     Sent,
     /// Nothing of it was sent, as the app had closed its side; but it may have said something before.
     Unsent,
@@ -141,9 +137,9 @@ impl Http1Connection {
         interim: impl FnMut(Response<()>),
     ) -> Result<Response<()>, Failure> {
         self.sending.begin_request(request);
-        let mut exchange = Exchange { request, interim, seen: 0, spent: 0, upstream: Upstream::Sent };
+        let mut exchange = Exchange { request, interim, seen: 0, spent: 0, delivery: Delivery::Sent };
         let head = poll_fn(|cx| self.poll_exchange(cx, &mut exchange)).await?;
-        if exchange.upstream == Upstream::Unsent {
+        if exchange.delivery == Delivery::Unsent {
             self.sending.go_deaf();
         }
         self.body = BodyReader::new(head.framing);
@@ -162,14 +158,14 @@ impl Http1Connection {
         exchange: &mut Exchange<'_, I>,
     ) -> Poll<Result<Head, Failure>> {
         loop {
-            if exchange.upstream == Upstream::Sent && !self.sending.is_done() {
+            if exchange.delivery == Delivery::Sent && !self.sending.is_done() {
                 let body = exchange.request.body_mut();
                 match self.sending.poll(cx, &mut *self.stream.borrow_mut(), body) {
                     Poll::Ready(Err(SendError::Closed)) => {
                         body.put_back(self.sending.take_back());
-                        exchange.upstream = Upstream::Unsent;
+                        exchange.delivery = Delivery::Unsent;
                     }
-                    Poll::Ready(Err(SendError::Body)) => exchange.upstream = Upstream::BodyBroke,
+                    Poll::Ready(Err(SendError::Body)) => exchange.delivery = Delivery::BodyBroke,
                     Poll::Ready(Ok(())) | Poll::Pending => {}
                 }
             }
@@ -179,7 +175,7 @@ impl Http1Connection {
                         exchange.request.body_mut().permit();
                     }
                 }
-                Poll::Pending if exchange.upstream == Upstream::BodyBroke => {
+                Poll::Pending if exchange.delivery == Delivery::BodyBroke => {
                     return Poll::Ready(Err(Failure::Body));
                 }
                 polled => return polled,
@@ -206,8 +202,8 @@ impl Http1Connection {
             let filled = self.buffer.poll_fill(cx, &mut *self.stream.borrow_mut());
             if !matches!(std::task::ready!(filled), Ok(1..)) {
                 let answered = exchange.seen + exchange.spent > 0;
-                return Poll::Ready(Err(match exchange.upstream {
-                    Upstream::Unsent if !answered => Failure::Unsent,
+                return Poll::Ready(Err(match exchange.delivery {
+                    Delivery::Unsent if !answered => Failure::Unsent,
                     _ => Failure::Closed { answered },
                 }));
             }
@@ -250,11 +246,11 @@ impl Http1Connection {
         let stream = self.stream.clone();
         let is_done = Rc::<Cell<bool>>::default();
         let done = is_done.clone();
-        let task = tokio::task::spawn_local(async move {
+        let task = Background::start(async move {
             let sent = poll_fn(|cx| sending.poll(cx, &mut *stream.borrow_mut(), &mut body)).await;
             done.set(sent.is_ok() && !sending.is_deaf());
         });
-        self.upload = Some(Upload { task: task.abort_handle(), is_done, is_detached: false });
+        self.upload = Some(Upload { task, is_done });
     }
 
     /// What has come of the response's body.
@@ -287,8 +283,8 @@ impl Http1Connection {
         let is_sent = match self.upload.take() {
             None => self.sending.is_done() && !self.sending.is_deaf(),
             Some(upload) if upload.is_done.get() => true,
-            Some(mut upload) => {
-                upload.is_detached = true;
+            Some(upload) => {
+                upload.task.let_go();
                 false
             }
         };
@@ -314,10 +310,6 @@ impl Http1Connection {
     fn socket(&self) -> RawFd {
         self.stream.borrow().as_raw_fd()
     }
-}
-
-fn is_interim(status: StatusCode) -> bool {
-    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
 fn response(head: &Head) -> Response<()> {

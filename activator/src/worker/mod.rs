@@ -5,6 +5,7 @@
 
 mod accept;
 mod app;
+mod background;
 mod connection;
 mod hangup;
 mod http1;
@@ -24,6 +25,7 @@ use std::{
 };
 
 pub(crate) use app::{Chosen, WorkerApp};
+pub(crate) use background::Background;
 pub(crate) use connection::{ClientBody, ClientStream, Connection, InterimSender, Leaving, Serve, State};
 use hangup::Hangups;
 use http::HeaderValue;

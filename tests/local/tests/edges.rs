@@ -8,7 +8,7 @@ use std::{
 
 use reveille_tests_local::{App, Conn, until, wait::secs};
 
-use crate::support::{SOON, start_awake};
+use crate::support::{SOON, start, start_awake};
 
 /// A large upload leaves room for much in the buffer; what is behind it is the next request all the same.
 #[test]
@@ -38,20 +38,27 @@ fn what_follows_a_large_body_is_the_next_request() {
     reveille.stop();
 }
 
-/// A client that was not told to send its body is not told so behind the answer.
+/// A client that was not told to send its body is not told so behind the answer, nor within it.
 #[test]
 fn an_early_answer_is_followed_by_no_continue() {
-    let app = App::slow("unasked");
-    let reveille = start_awake(&app);
-    let mut conn = Conn::open(app.listen);
-    conn.send("POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
-    let answer = conn.answer();
-    assert_eq!((answer.status(), answer.interim.len()), (413, 0));
-    let mut sender = conn.sender();
-    sender.set_read_timeout(Some(secs(3))).unwrap();
-    let mut rest = Vec::new();
-    sender.read_to_end(&mut rest).unwrap();
-    assert_eq!(String::from_utf8_lossy(&rest), "", "and then the connection ends");
+    let one = App::slow("unasked");
+    let two = App::h2c("unasked-two").port("upstreamProtocol: h2c");
+    let reveille = start(&[&one, &two]);
+    for (app, path, status, body) in
+        [(&one, "/early", 413, "too large"), (&two, "/unread?bytes=20&ms=100", 200, "xxxxxxxxxxxxxxxxxxxx")]
+    {
+        let mut conn = Conn::open(app.listen);
+        conn.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+        ));
+        let answer = conn.answer();
+        assert_eq!((answer.status(), answer.interim.len(), answer.text().as_str()), (status, 0, body));
+        let mut sender = conn.sender();
+        sender.set_read_timeout(Some(secs(3))).unwrap();
+        let mut rest = Vec::new();
+        sender.read_to_end(&mut rest).unwrap();
+        assert_eq!(String::from_utf8_lossy(&rest), "", "and then the connection ends");
+    }
     reveille.stop();
 }
 

@@ -15,8 +15,8 @@ use http::{Request, Response, StatusCode, Version};
 use http_body::Body;
 
 use super::{
-    AnyLease, Engaged, Interims, MAX_REPEATS, Outcome, Target, Upload, body_broke_off, closed, connected,
-    head_of, is_replayable, not_http, suspect,
+    AnyLease, Engaged, Interims, MAX_REPEATS, Outcome, Target, body_broke_off, closed, connected, head_of,
+    is_replayable, not_http, suspect,
 };
 use crate::{
     http2::{BodySender, Failed, RecvBody},
@@ -25,7 +25,7 @@ use crate::{
         body::{Answer, ReceiveError, RequestBody},
         headers,
     },
-    worker::{Chosen, Http2Lease, WorkerApp},
+    worker::{Background, Chosen, Http2Lease, WorkerApp},
 };
 
 /// How often one request is sent again that the app says it did not process: a crowd on connections that each
@@ -209,16 +209,17 @@ fn answered(
     lease: Http2Lease,
     sender: Option<Sender>,
 ) -> Outcome {
+    // A client that was not told to send its body is not told so behind an answer.
+    let sender = sender.filter(|sender| sender.body().is_permitted());
     let upload = sender.map(|mut sender| {
         sender.body_mut().forget();
         // Of its own: a client that does not read the response must not stop what it sends.
-        let task = tokio::task::spawn_local(async move {
+        Background::start(async move {
             let sent = poll_fn(|cx| sender.poll(cx, |_, _| Poll::Pending)).await;
             if let Err(Failed::Body(error)) = sent {
                 Failure::of_body(&mut sender, &error);
             }
-        });
-        Upload(task.abort_handle())
+        })
     });
     let mut response = response.map(|stream| {
         let body = RecvBody::new(stream);

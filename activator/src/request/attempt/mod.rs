@@ -13,7 +13,7 @@ use std::{net::SocketAddr, rc::Rc, time::Duration};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header::CONTENT_LENGTH};
 use http_body::{Body, SizeHint};
-use tokio::{task::AbortHandle, time::timeout};
+use tokio::time::timeout;
 pub(super) use upgrade::{Switched, upgrade};
 
 use super::{
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     error::{Error, Kind},
     prober,
-    worker::{Chosen, Http1Connection, Http2Lease, Lease, UpstreamStream, WorkerApp},
+    worker::{Background, Chosen, Http1Connection, Http2Lease, Lease, UpstreamStream, WorkerApp},
 };
 
 /// How long a connection to an endpoint may take. A local or cluster network needs a few milliseconds; one
@@ -41,17 +41,8 @@ pub(crate) struct Engaged {
 
 enum AnyLease {
     Http1(Lease),
-    /// With the task that still sends the request's body, if one does.
-    Http2(Http2Lease, Option<Upload>),
-}
-
-/// A task that sends a request's body while the response streams; ended with the response, however that ends.
-struct Upload(AbortHandle);
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    /// With what still sends the request's body, if that is not done: it ends with the response, however that ends.
+    Http2(Http2Lease, Option<Background>),
 }
 
 impl Engaged {

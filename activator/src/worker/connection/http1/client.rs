@@ -146,9 +146,7 @@ impl Client {
     }
 
     fn wait(&mut self, cx: &Context<'_>) {
-        if !self.waiting.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
-            self.waiting = Some(cx.waker().clone());
-        }
+        note(&mut self.waiting, cx);
     }
 
     /// Whether the body was given up before its end, and is not there to be taken.
@@ -185,7 +183,7 @@ impl Client {
         if self.body.is_ended() || self.reader == Reader::Failed {
             self.wake();
         } else if polled.is_pending() {
-            self.reading = Some(cx.waker().clone());
+            note(&mut self.reading, cx);
         }
         polled
     }
@@ -224,6 +222,14 @@ impl Client {
         let read = self.buffer.as_slice().len();
         self.stream.unread(self.buffer.take(read));
         self.stream
+    }
+}
+
+/// Has this task woken from now on.
+fn note(waker: &mut Option<Waker>, cx: &Context<'_>) {
+    match waker {
+        Some(known) => known.clone_from(cx.waker()),
+        None => *waker = Some(cx.waker().clone()),
     }
 }
 

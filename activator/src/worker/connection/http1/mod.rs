@@ -94,7 +94,7 @@ pub(super) async fn serve(connection: Rc<Connection>, stream: ClientStream) {
 }
 
 /// A response on its way to the client.
-struct Answer {
+struct Outgoing {
     body: ResponseBody,
     /// What follows its head.
     tunnel: Option<Box<Tunnel>>,
@@ -143,7 +143,7 @@ impl Server {
     }
 
     /// Begins to send a response.
-    fn begin(&mut self, mut response: Response<ResponseBody>, mut answering: Answering) -> Answer {
+    fn begin(&mut self, mut response: Response<ResponseBody>, mut answering: Answering) -> Outgoing {
         let tunnel = response.body_mut().take_tunnel();
         // What is left of a body that nobody wants would have to be read before another request.
         answering.keep_alive &= !closes(&response)
@@ -153,7 +153,7 @@ impl Server {
         self.spare = std::mem::take(response.headers_mut());
         let keep_alive = answering.keep_alive && !self.sending.ends_with_connection();
         let size = http_body::Body::size_hint(response.body()).exact();
-        Answer {
+        Outgoing {
             body: response.into_body(),
             tunnel,
             keep_alive,
@@ -163,7 +163,7 @@ impl Server {
     }
 
     /// Sends a response, and waits for the end of the request's body.
-    async fn answer(&mut self, mut answer: Answer) -> Next {
+    async fn answer(&mut self, mut answer: Outgoing) -> Next {
         let Self { connection, client, sending, .. } = self;
         let sent = {
             let mut writer = Writer(client);

@@ -13,6 +13,7 @@
 //! | `/hints?count=N` | N times (1) 103 with a `link`, then `hints` |
 //! | `/status?code=N` | that status, without a body |
 //! | `/early?ms=N` | 413 after N ms, its body unread |
+//! | `/unread?bytes=N&ms=M` | as `/drip`, its body unread |
 //! | `/rst?code=N` | a reset instead of an answer |
 //! | `/rst?code=N&bytes=M` | a reset after the head and M bytes |
 //! | `/goaway?ms=N` | `goodbye` after N ms; new streams are told at once to go elsewhere |

@@ -33,6 +33,7 @@ pub(super) async fn answer(
             pause(wait, &mut respond).await?;
             return send(&mut respond, StatusCode::PAYLOAD_TOO_LARGE, b"too large");
         }
+        "/unread" => return sized(&request, &mut respond, wait).await,
         "/rst" => return reset(&request, &mut respond, reason).await,
         "/abort" => {
             let _ = order.send(Order::Abort(reason));
@@ -158,7 +159,7 @@ async fn reset(request: &Request<RecvStream>, respond: &mut Respond, reason: Rea
 
 async fn sized(request: &Request<RecvStream>, respond: &mut Respond, wait: Duration) -> Result<(), Error> {
     let mut left: usize = query(request, "bytes").unwrap_or(0);
-    let step = if request.uri().path() == "/drip" { 1 } else { 64 * 1024 };
+    let step = if matches!(request.uri().path(), "/drip" | "/unread") { 1 } else { 64 * 1024 };
     let response = Response::builder().header(header::CONTENT_LENGTH, left).body(());
     let mut body = respond.send_response(response.expect("a number is a valid field"), false)?;
     let piece = Bytes::from(vec![b'x'; step]);
