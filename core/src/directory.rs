@@ -87,7 +87,9 @@ pub enum Protocol {
 }
 
 /// How an app wants to be spoken to on a port for [`Protocol::Http`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(transform = crate::schema::undescribed)]
 pub enum UpstreamProtocol {
     /// gRPC over HTTP/2, all else over HTTP/1.1.
     #[default]

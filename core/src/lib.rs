@@ -15,12 +15,14 @@
 //! | [`probes`] | which calls must not wake an app |
 //! | [`resource`] | `ScaledApp`, by which Kubernetes knows an app |
 //! | [`api`] | the JSON that the admin port speaks |
+//! | [`control`] | what the planes say to each other in a cluster |
 //! | [`invariants`] | what must always hold, for tests and `debug_assert!` alike |
 
 pub mod activity;
 pub mod api;
 pub mod app;
 pub mod backoff;
+pub mod control;
 pub mod decide;
 pub mod directory;
 pub mod gate;

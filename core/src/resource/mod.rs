@@ -19,9 +19,11 @@
 //! | `rules` | what fields may be, in CEL |
 //! | `resolve` | from the spec to what holds |
 //! | `crd` | the resource's definition, as the API server takes it |
+//! | [`names`] | labels, names and field managers of what Reveille makes |
 
 mod condition;
 mod crd;
+pub mod names;
 mod reason;
 mod resolve;
 mod rules;

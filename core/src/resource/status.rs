@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::condition;
 use crate::{
-    directory::Protocol,
+    directory::{Protocol, UpstreamProtocol},
     phase::Phase,
     policy::PortRef,
     quantity::HumanDuration,
@@ -102,6 +102,10 @@ pub struct PortStatus {
     pub port: u16,
     /// How clients speak: http (HTTP/1.1, HTTP/2 and gRPC, told apart by itself) or tcp.
     pub protocol: Protocol,
+    /// How the app is spoken to: auto (gRPC over HTTP/2, all else over HTTP/1.1), h1 or h2c. From the Service's
+    /// appProtocol: grpc and kubernetes.io/h2c are h2c. Without meaning for tcp.
+    #[serde(default)]
+    pub upstream_protocol: UpstreamProtocol,
     /// The port of the pods, by number or by name.
     #[schemars(schema_with = "schema::any_port")]
     pub upstream: PortRef,

@@ -242,7 +242,8 @@ fn the_schema_has_exactly_the_fields_that_are_written() {
     let status = json!({
         "observedGeneration": 1, "phase": "Waking", "since": "2026-01-01T00:00:00.000000Z", "replicas": 1,
         "readyReplicas": 0, "formerReplicas": 1, "epoch": 1, "mode": "Proxy",
-        "ports": [{"name": "http", "servicePort": 80, "port": 20000, "protocol": "http", "upstream": 8080}],
+        "ports": [{"name": "http", "servicePort": 80, "port": 20000, "protocol": "http", "upstreamProtocol": "auto",
+                   "upstream": 8080}],
         "wake": {"id": "web-1", "since": "2026-01-01T00:00:00.000000Z", "step": "Pulling", "reason": "why",
                  "steps": [{"step": "Requested", "at": "2026-01-01T00:00:00.000000Z"}]},
         "lastWake": {"id": "web-0", "startedAt": "2026-01-01T00:00:00.000000Z", "took": "2m5s310ms",
