@@ -9,10 +9,12 @@
 //! | [`wakes`] | what is remembered of wakes, and how long they usually take |
 //! | [`metrics`] | the control plane's metrics |
 //! | [`local`] | the world as processes on one machine |
+//! | [`cluster`] | the world as Kubernetes |
 //! | [`api`] | the admin port |
 
 pub mod api;
 mod clock;
+pub mod cluster;
 pub mod idle;
 pub mod local;
 pub mod metrics;

@@ -1,0 +1,10 @@
+//! The control plane of a cluster: apps are `ScaledApp`s, replicas those of a workload with `/scale`, activators pods.
+//!
+//! Only the leader acts. It is the only writer of a `ScaledApp`'s status and of everything that leads traffic to an app;
+//! waking is the activators' job, and they need no controller for it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`traits`] | what its parts need of each other |
+
+pub mod traits;
