@@ -103,7 +103,11 @@ impl Runner for FakeRunner {
     }
 
     fn choose(&self, taken: &HashSet<u16>) -> io::Result<u16> {
-        (20_000..30_000).find(|port| !taken.contains(port)).ok_or_else(|| io::Error::other("all taken"))
+        let script = self.script.lock().unwrap();
+        let is_free = |port: &u16| {
+            !taken.contains(port) && !script.taken.contains_key(&SocketAddr::from(([127, 0, 0, 1], *port)))
+        };
+        (20_000..30_000).find(is_free).ok_or_else(|| io::Error::other("all taken"))
     }
 
     fn check_free(&self, address: SocketAddr) -> Result<(), String> {

@@ -78,6 +78,11 @@ impl Claim {
         Ok(claim)
     }
 
+    /// Those that Reveille chose.
+    pub(crate) fn chosen(&self) -> impl Iterator<Item = SocketAddr> {
+        self.chosen.iter().map(|number| SocketAddr::from((Ipv4Addr::LOCALHOST, *number)))
+    }
+
     /// `PORT` for the first port, `PORT_<NAME>` for each that has a name, `PORT_<index>` for the others.
     pub(crate) fn env(&self, ports: &[LocalPort]) -> Vec<(String, String)> {
         let mut env = Vec::new();

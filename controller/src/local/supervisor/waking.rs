@@ -152,19 +152,27 @@ impl<R: Runner> Actor<R> {
 
     /// The process of a wake ended before it was ready; its remains are being killed.
     pub(super) fn died_waking(&mut self, exit: Exit) {
-        match (&mut self.state, exit) {
-            // Not the program's doing (somebody's `kill`, the kernel short of memory): worth one more try.
-            (
-                State::Waking { next_death: next @ NextDeath::Restarts },
-                Exit::Signal(_) | Exit::GuardianLost,
-            ) => {
-                *next = NextDeath::Fails;
-                self.version += 1;
-                let wake = self.wake.as_ref().map(|wake| wake.id.as_str());
-                tracing::warn!(app = %self.app.id, wake, %exit, "ended before it could answer, is started once more");
-                self.publish();
-            }
-            _ => self.fail(FailureKind::ExitedEarly, format!("it {exit} before it could answer")),
+        if !self.may_be_tried_again(&exit) {
+            return self.fail(FailureKind::ExitedEarly, format!("it {exit} before it could answer"));
+        }
+        self.state = State::Waking { next_death: NextDeath::Fails };
+        self.version += 1;
+        let wake = self.wake.as_ref().map(|wake| wake.id.as_str());
+        tracing::warn!(app = %self.app.id, wake, %exit, "ended before it could answer, is started once more");
+        self.publish();
+    }
+
+    /// Whether the end may not have been the program's doing, once in a wake: somebody's `kill`, memory short, or a port
+    /// that was free when it was chosen and that somebody else has taken since.
+    fn may_be_tried_again(&self, exit: &Exit) -> bool {
+        if !matches!(self.state, State::Waking { next_death: NextDeath::Restarts }) {
+            return false;
+        }
+        match exit {
+            Exit::Signal(_) | Exit::GuardianLost => true,
+            Exit::Code(_) => self.run.as_ref().is_some_and(|run| {
+                run.claim.chosen().any(|address| self.runner.check_free(address).is_err())
+            }),
         }
     }
 

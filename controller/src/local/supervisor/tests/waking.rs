@@ -104,6 +104,23 @@ async fn an_exit_before_ready_fails_the_wake_with_its_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_chosen_port_that_was_taken_since_is_no_fault_of_the_program() {
+    let mut bed = Bed::web();
+    bed.runner.set_manner(Manner::Played);
+    bed.request();
+    let first = bed.launched().await;
+    assert_eq!(first.env[0], ("PORT".to_owned(), "20000".to_owned()));
+    first.say(Event::Started { pid: 1 });
+    bed.runner.occupy("127.0.0.1:20000", "somebody else listens there");
+    first.die(Exit::Code(1));
+    let second = bed.launched().await;
+    assert_eq!(second.env[0].1, "20001", "it is given another port");
+    second.die(Exit::Code(1));
+    bed.until_failed(FailureKind::ExitedEarly).await;
+    bed.none_launched();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_process_that_is_killed_before_ready_gets_one_more_try_in_the_same_wake() {
     let mut bed = Bed::web();
     bed.runner.set_manner(Manner::Played);
