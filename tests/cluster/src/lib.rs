@@ -10,6 +10,7 @@
 //! | [`cluster`] | the handle that tests have |
 //! | [`namespace`] | a namespace for each test |
 //! | [`pod`] | being a client in a pod |
+//! | [`load`] | many clients in one, that count what fails |
 //! | [`image`] | images made of this machine's programs |
 //! | [`node`] | nodes, each with its kubelet and its containerd |
 //! | [`autoscaler`] | a stand-in for the cluster autoscaler |
@@ -26,6 +27,7 @@ mod control_plane;
 mod credentials;
 mod dump;
 pub mod image;
+pub mod load;
 pub mod namespace;
 pub mod need;
 pub mod node;
@@ -43,6 +45,7 @@ pub use autoscaler::{Autoscaler, Pool};
 pub use cluster::Cluster;
 pub use credentials::User;
 pub use image::Image;
+pub use load::{Connections, Load, Plan, Tally};
 pub use namespace::Namespace;
 pub use node::NodeSpec;
 pub use pod::Network;

@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use k8s_openapi::api::core::v1 as core;
 
-use crate::process::{Output, command, run};
+use crate::{
+    load::{Load, Plan},
+    process::{Output, command, run},
+};
 
 /// The network of a pod, as its processes see it: its address, its routes, and the rules for Services.
 #[derive(Clone, Debug)]
@@ -20,6 +23,16 @@ impl Network {
         let mut nsenter = command("nsenter", [format!("--net={}", self.0.display())]);
         nsenter.arg("--").arg(program).args(arguments);
         run(nsenter).await
+    }
+
+    /// Clients that send requests from it until they are told to stop.
+    pub fn load(&self, plan: &Plan) -> Load {
+        Load::start(&self.0, plan)
+    }
+
+    /// As many requests at once as the plan has clients, one each.
+    pub fn at_once(&self, plan: &Plan) -> Load {
+        Load::once(&self.0, plan)
     }
 
     /// Gets a URL, once, on a connection of its own, with that much patience.
