@@ -3,7 +3,8 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `SLOW_PORT`, else `PORT` | where it listens, on 127.0.0.1 |
+//! | `SLOW_PORT`, else `PORT` | where it listens |
+//! | `SLOW_HOST` | on which address: 127.0.0.1 unless it says so |
 //! | `SLOW_LOG` | the file that it appends its log to: `MICROSECONDS PID KIND DETAIL` |
 //! | `SLOW_START_MS` | how long it waits before it listens |
 //! | `SLOW_START_IF` | it waits until this file exists before it listens |
@@ -47,7 +48,8 @@ pub fn start() -> io::Result<(Log, TcpListener)> {
     fail_if_told();
     let port = number("SLOW_PORT").or_else(|| number("PORT")).and_then(|port| u16::try_from(port).ok());
     let port = port.ok_or_else(|| io::Error::other("SLOW_PORT or PORT must name a port"))?;
-    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    let host = env::var("SLOW_HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
+    let listener = TcpListener::bind((host.as_str(), port))?;
     log.write("ready", "");
     Ok((log, listener))
 }
