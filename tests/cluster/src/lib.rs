@@ -14,6 +14,7 @@
 //! | [`image`] | images made of this machine's programs |
 //! | [`node`] | nodes, each with its kubelet and its containerd |
 //! | [`autoscaler`] | a stand-in for the cluster autoscaler |
+//! | [`scaled_app`] | a `ScaledApp` as its users see it |
 //! | [`runner`] | tests that share one cluster |
 //! | [`report`] | the figures, for the end of a run |
 //! | [`process`] | programs and tools |
@@ -37,6 +38,7 @@ pub mod process;
 pub mod report;
 pub mod runner;
 pub mod sandbox;
+pub mod scaled_app;
 mod tools;
 pub mod wait;
 pub mod workload;
@@ -50,4 +52,5 @@ pub use namespace::Namespace;
 pub use node::NodeSpec;
 pub use pod::Network;
 pub use runner::{Context, Test};
+pub use scaled_app::ScaledApp;
 pub use wait::{ms, secs, until, until_some};
