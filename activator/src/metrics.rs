@@ -23,9 +23,12 @@ use crate::{error::Kind, server::Shared};
 /// Upper bounds of the buckets of request durations, in seconds.
 const DURATIONS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0];
-/// Upper bounds of the buckets of hold durations, in seconds: to half an hour, as GPU nodes take minutes.
-const HOLDS: [f64; 14] =
-    [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0, 420.0, 900.0, 1_800.0];
+/// Upper bounds of the buckets of hold durations, in seconds: to half an hour, as GPU nodes take minutes. Dense where
+/// deadlines lie, so that a quantile can be told from one.
+const HOLDS: [f64; 20] = [
+    0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 45.0, 60.0, 120.0, 180.0, 300.0, 420.0,
+    600.0, 900.0, 1_800.0,
+];
 /// Status classes; the first is for requests that got no answer.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 

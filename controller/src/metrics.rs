@@ -10,7 +10,7 @@ use std::{
 };
 
 use prometheus::{
-    CounterVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
@@ -43,6 +43,7 @@ pub struct Metrics {
     wakes: IntCounterVec,
     wake_duration: HistogramVec,
     wake_step: HistogramVec,
+    wake_deadline: GaugeVec,
     app_phase: IntGaugeVec,
     sleeps: IntCounterVec,
     asleep: AsleepSeconds,
@@ -73,6 +74,13 @@ impl Metrics {
                 histogram("reveille_wake_step_seconds", "What each step of a wake that succeeded took."),
                 &["namespace", "app", "step"],
             )?,
+            wake_deadline: GaugeVec::new(
+                Opts::new(
+                    "reveille_wake_deadline_seconds",
+                    "How long a wake may take, and a request wait for it.",
+                ),
+                &app,
+            )?,
             app_phase: IntGaugeVec::new(
                 Opts::new("reveille_app_phase", "1 for the phase that the app is in, 0 for the others."),
                 &["namespace", "app", "phase"],
@@ -86,6 +94,7 @@ impl Metrics {
         registry.register(Box::new(metrics.wakes.clone()))?;
         registry.register(Box::new(metrics.wake_duration.clone()))?;
         registry.register(Box::new(metrics.wake_step.clone()))?;
+        registry.register(Box::new(metrics.wake_deadline.clone()))?;
         registry.register(Box::new(metrics.app_phase.clone()))?;
         registry.register(Box::new(metrics.sleeps.clone()))?;
         registry.register(Box::new(metrics.asleep.clone()))?;
@@ -119,7 +128,13 @@ impl Metrics {
             let _ = self.app_phase.remove_label_values(&labels(app, phase.as_str()));
         }
         let _ = self.wake_duration.remove_label_values(&[&*app.namespace, &*app.name]);
+        let _ = self.wake_deadline.remove_label_values(&[&*app.namespace, &*app.name]);
         self.asleep.remove(app);
+    }
+
+    /// This is the app's `wake.deadline` from now on. Whoever looks at holds and wakes can tell by it what is long.
+    pub(crate) fn deadline(&self, app: &AppId, deadline: Duration) {
+        self.wake_deadline.with_label_values(&[&*app.namespace, &*app.name]).set(deadline.as_secs_f64());
     }
 
     /// The app is in this phase from now on.
@@ -222,12 +237,17 @@ mod tests {
         let metrics = Metrics::register(&registry).unwrap();
         let web = AppId::local("web");
         metrics.add(&web);
+        metrics.deadline(&web, Duration::from_secs(60));
         metrics.phase(&web, Phase::Asleep);
         tokio::time::advance(Duration::from_secs(3)).await;
         let grown = text(&registry);
         assert!(grown.contains(r#"reveille_asleep_seconds_total{app="web",namespace="local"} 3"#), "{grown}");
         assert!(
             grown.contains(r#"reveille_app_phase{app="web",namespace="local",phase="Asleep"} 1"#),
+            "{grown}"
+        );
+        assert!(
+            grown.contains(r#"reveille_wake_deadline_seconds{app="web",namespace="local"} 60"#),
             "{grown}"
         );
         metrics.phase(&web, Phase::Waking);

@@ -28,6 +28,7 @@
 //! | [`triton`] | a real Triton and its own clients: what wakes it, what does not |
 //! | [`by_hand`] | sleep and wake as asked for |
 //! | [`admin_port`] | health, metrics, and whom the admin port refuses |
+//! | [`pictures`] | the Grafana dashboard and the Prometheus rules, with a real Prometheus |
 //! | [`command_line`] | the commands and their exit codes |
 //! | [`bad_files`] | files that are refused, with every problem named |
 
@@ -53,6 +54,7 @@ mod harness_protocols;
 mod headers;
 mod http1;
 mod http2;
+mod pictures;
 mod probes;
 mod protocols;
 mod refusals;
