@@ -67,3 +67,7 @@ pub(crate) fn without_ours(app: &ScaledApp) -> Option<Vec<String>> {
     all.retain(|one| one != names::FINALIZER);
     (all.len() < before).then_some(all)
 }
+
+#[cfg(test)]
+#[path = "give_back_tests.rs"]
+mod tests;

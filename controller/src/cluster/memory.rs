@@ -111,3 +111,53 @@ fn state(seen: &Observed) -> State {
     let since = seen.app.status.as_ref().and_then(|status| status.since.as_ref());
     (seen.app.metadata.generation, since.map(|since| since.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::fixtures::{app, observed, pod};
+
+    #[test]
+    fn rest_begins_anew_with_each_change() {
+        let (mut memory, start) = (Memory::default(), crate::clock::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let pods = [pod(1, true, None)];
+        assert_eq!(memory.unchanged_for(start, 1, &pods), Duration::ZERO);
+        assert_eq!(memory.unchanged_for(after(2), 1, &pods), Duration::from_secs(2));
+        assert_eq!(memory.unchanged_for(after(3), 2, &pods), Duration::ZERO);
+        assert_eq!(memory.unchanged_for(after(4), 2, &[pod(1, false, None)]), Duration::ZERO);
+    }
+
+    #[test]
+    fn idleness_is_decided_when_it_is_due_and_for_each_new_state() {
+        let (mut memory, start) = (Memory::default(), crate::clock::now());
+        let mut seen = observed(app(json!({}), json!({"phase": "Awake"})), false, 1, Vec::new());
+        assert_eq!(memory.look_at(start, &seen), Some(start));
+        let no = |why, recheck| Idle::No { why, detail: Some("pod a".into()), recheck_after: recheck };
+        memory.looked(start, &seen, &no(Stay::Unknown, Some(Duration::from_secs(5))));
+        assert_eq!(memory.look_at(start, &seen), Some(start + Duration::from_secs(5)));
+        assert_eq!(memory.silence(start + Duration::from_secs(14)), None);
+        assert_eq!(memory.silence(start + SILENCE), Some("pod a".to_owned()));
+        memory.looked(start, &seen, &no(Stay::NeverSleeps, None));
+        assert_eq!((memory.look_at(start, &seen), memory.silence(start + SILENCE)), (None, None));
+        seen.app.metadata.generation = Some(2);
+        assert_eq!(memory.look_at(start, &seen), Some(start));
+    }
+
+    #[test]
+    fn attempts_that_are_called_off_pause_longer_and_longer() {
+        let (mut memory, now) = (Memory::default(), crate::clock::now());
+        assert_eq!(memory.attempt_in(now), Duration::ZERO);
+        let pauses: Vec<_> = (0..8)
+            .map(|_| {
+                memory.called_off(now);
+                memory.attempt_in(now).as_secs()
+            })
+            .collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        memory.asleep(now);
+        assert_eq!(memory.attempt_in(now), Duration::ZERO);
+    }
+}

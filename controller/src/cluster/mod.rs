@@ -22,6 +22,8 @@ mod contest;
 mod counts;
 mod direct;
 mod events;
+#[cfg(test)]
+mod fixtures;
 mod gather;
 mod give_back;
 mod give_back_all;

@@ -1,6 +1,9 @@
 //! An app as the sleep protocol sees it, over the API server.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -11,7 +14,7 @@ use kube::{Api, Client};
 use reveille_core::{
     app::AppId,
     phase::Phase,
-    policy::Policy,
+    policy::{Policy, PortRef},
     resource::{ClusterApp, PortStatus, ScaledApp, ScaledAppStatus, Scrape, TargetSpec, TrafficMode},
 };
 use serde_json::{Value, json};
@@ -19,6 +22,7 @@ use tokio::sync::watch;
 
 use super::{
     apply, direct,
+    pods::PodView,
     service::ServiceView,
     status,
     traffic::{self, Lead, Ways},
@@ -40,6 +44,17 @@ pub(crate) struct AppSleeper {
     pub(crate) ports: Vec<PortStatus>,
     pub(crate) selector: String,
     pub(crate) activators: watch::Receiver<Arc<[ActivatorPod]>>,
+    pub(crate) written: Written,
+}
+
+/// Over which version of the object the status is written.
+pub(crate) enum Written {
+    /// In an attempt: over what the announcement before left, so that it can be made again for the same epoch. Then whoever
+    /// settles that epoch, and had read the status before, cannot announce an end and has to fence once more. The lock is
+    /// held for a copy only.
+    InTurn(Mutex<Option<String>>),
+    /// By whoever settles: over what was read before the fence.
+    AsRead,
 }
 
 impl AppSleeper {
@@ -55,9 +70,17 @@ impl AppSleeper {
         self.object.status.clone().unwrap_or_default()
     }
 
-    /// A compare-and-set of the status as it was read when the decision began.
+    fn version_read(&self) -> String {
+        self.object.metadata.resource_version.clone().unwrap_or_default()
+    }
+
+    /// A compare-and-set of the status as it was read when the decision began, or as this wrote it last.
     async fn begin(&self, epoch: u64, former: u32) -> Result<(), AnnounceError> {
-        let version = self.object.metadata.resource_version.as_deref().unwrap_or_default();
+        let last = match &self.written {
+            Written::InTurn(last) => last.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            Written::AsRead => None,
+        };
+        let version = last.unwrap_or_else(|| self.version_read());
         let patch = json!({
             "phase": Phase::FallingAsleep,
             "since": MicroTime(Timestamp::now()),
@@ -65,7 +88,11 @@ impl AppSleeper {
             "formerReplicas": former,
             "wake": null,
         });
-        status::write(&self.apps(), &self.id.name, version, &patch).await.map(|_| ()).map_err(refused)
+        let after = status::write(&self.apps(), &self.id.name, &version, &patch).await.map_err(refused)?;
+        if let Written::InTurn(last) = &self.written {
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = after.metadata.resource_version;
+        }
+        Ok(())
     }
 
     /// The end, only if the app is still falling asleep by that epoch.
@@ -81,9 +108,12 @@ impl AppSleeper {
                 Some(ended) if is_its && ended == phase => return Ok(()),
                 _ => return Err(AnnounceError::Conflict),
             }
-            let version = now.metadata.resource_version.unwrap_or_default();
+            let (version, once) = match self.written {
+                Written::InTurn(_) => (now.metadata.resource_version.unwrap_or_default(), false),
+                Written::AsRead => (self.version_read(), true),
+            };
             match status::write(&self.apps(), &self.id.name, &version, patch).await.map_err(refused) {
-                Err(AnnounceError::Conflict) => {}
+                Err(AnnounceError::Conflict) if !once => {}
                 other => return other.map(|_| ()),
             }
         }
@@ -135,12 +165,13 @@ impl Sleeper for AppSleeper {
         self.app.scrape.as_ref()
     }
 
-    fn pods(&self) -> BoxFuture<'_, Result<Vec<(String, IpAddr)>, String>> {
+    fn pods(&self) -> BoxFuture<'_, Result<Vec<(String, SocketAddr)>, String>> {
         Box::pin(async {
+            let Some(scrape) = &self.app.scrape else { return Ok(Vec::new()) };
             let pods =
                 direct::list(&self.all_pods(), &self.selector).await.map_err(|error| error.to_string())?;
-            let of = |pod: super::pods::PodView| Some((pod.name.clone(), *pod.addresses.first()?));
-            Ok(pods.into_iter().filter(|pod| !pod.ending).filter_map(of).collect())
+            let alive = pods.into_iter().filter(|pod| !pod.ending);
+            alive.filter_map(|pod| scraped(&pod, &scrape.port, &self.ports).transpose()).collect()
         })
     }
 
@@ -177,9 +208,34 @@ impl Sleeper for AppSleeper {
         Box::pin(async {
             let pods =
                 direct::list(&self.all_pods(), &self.selector).await.map_err(|error| error.to_string())?;
-            Ok(pods.iter().any(super::pods::PodView::serves))
+            Ok(pods.iter().any(PodView::serves))
         })
     }
+}
+
+/// Where a pod is scraped: none before it has an address. A port's name is that of the Service's port.
+fn scraped(
+    pod: &PodView,
+    port: &PortRef,
+    ports: &[PortStatus],
+) -> Result<Option<(String, SocketAddr)>, String> {
+    let Some(address) = pod.addresses.first() else { return Ok(None) };
+    let of_service = |name: &String| {
+        let port = ports.iter().find(|port| port.name.as_ref() == Some(name));
+        port.map(|port| &port.upstream).ok_or_else(|| format!("idle.scrape: the Service has no port {name}"))
+    };
+    let target = match port {
+        PortRef::Number(_) => port,
+        PortRef::Name(name) => of_service(name)?,
+    };
+    let number = match target {
+        PortRef::Number(number) => *number,
+        PortRef::Name(name) => *pod
+            .ports
+            .get(name)
+            .ok_or_else(|| format!("the pod {} has no port {name} to be scraped", pod.name))?,
+    };
+    Ok(Some((pod.name.clone(), SocketAddr::new(*address, number))))
 }
 
 fn refused(error: kube::Error) -> AnnounceError {
@@ -191,4 +247,35 @@ fn refused(error: kube::Error) -> AnnounceError {
 
 fn unknown(error: &kube::Error) -> AnnounceError {
     AnnounceError::Unknown(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::pods::from_json;
+
+    #[test]
+    fn pods_are_scraped_by_number_or_by_the_name_of_a_port_of_the_service() {
+        let pod = from_json(json!({
+            "metadata": {"name": "web-1"},
+            "spec": {"containers": [{"name": "c", "ports": [{"name": "m", "containerPort": 9100}]}]},
+            "status": {"podIP": "10.0.0.1"},
+        }));
+        let ports: Vec<PortStatus> = serde_json::from_value(json!([
+            {"name": "metrics", "servicePort": 80, "port": 20000, "protocol": "http", "upstream": "m"},
+            {"name": "other", "servicePort": 81, "port": 20001, "protocol": "http", "upstream": 8080},
+            {"name": "lost", "servicePort": 82, "port": 20002, "protocol": "http", "upstream": "x"},
+        ]))
+        .unwrap();
+        let at = |port: PortRef| {
+            scraped(&pod, &port, &ports).map(|found| found.map(|(_, address)| address.to_string()))
+        };
+        let name = |name: &str| PortRef::Name(name.to_owned());
+        assert_eq!(at(PortRef::Number(7)), Ok(Some("10.0.0.1:7".into())));
+        assert_eq!(at(name("metrics")), Ok(Some("10.0.0.1:9100".into())));
+        assert_eq!(at(name("other")), Ok(Some("10.0.0.1:8080".into())));
+        assert!(at(name("lost")).is_err() && at(name("nope")).is_err());
+    }
 }

@@ -122,7 +122,7 @@ impl Worker {
         }
         self.keep(&mut seen).await?;
         self.apply(&mut seen, &plan).await?;
-        self.go_on(seen, plan).await
+        Box::pin(self.go_on(seen, plan)).await
     }
 
     /// The app is gone: nothing of it is left behind.

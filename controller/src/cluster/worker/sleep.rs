@@ -1,7 +1,7 @@
 //! Putting an app to sleep: when it is idle, and when its wake failed. And finding out how an attempt ended whose
 //! controller is gone.
 
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use jiff::Timestamp;
 use reveille_core::{phase::Phase, resource::ScaledApp};
@@ -14,8 +14,8 @@ use crate::{
         gather,
         observe::Observed,
         phase,
-        sleeper::AppSleeper,
-        traits::{AttemptEnd, Evidence, Idle, Sleeper},
+        sleeper::{AppSleeper, Written},
+        traits::{AttemptEnd, Evidence, Idle},
         wake::Hopeless,
         world::WorkError,
     },
@@ -27,8 +27,12 @@ const AT_ONCE: Looked = Looked::Again(Duration::ZERO);
 /// How soon an end is looked for again that could not be found out.
 const UNSETTLED: Duration = Duration::from_secs(1);
 
+fn in_turn() -> Written {
+    Written::InTurn(Mutex::default())
+}
+
 impl Worker {
-    fn sleeper(&self, seen: &Observed) -> Option<AppSleeper> {
+    fn sleeper(&self, seen: &Observed, written: Written) -> Option<AppSleeper> {
         let (Ok(app), Ok(scale)) = (&seen.resolved, &seen.scale) else { return None };
         Some(AppSleeper {
             client: self.world.client.clone(),
@@ -39,6 +43,7 @@ impl Worker {
             ports: seen.ports.as_deref().unwrap_or_default().to_vec(),
             selector: scale.selector.clone().unwrap_or_default(),
             activators: self.world.parts.activators.watch(),
+            written,
         })
     }
 
@@ -58,13 +63,13 @@ impl Worker {
         {
             return Ok(Looked::Again(left.min(look_after)));
         }
-        let Some(sleeper) = self.sleeper(&seen) else { return Ok(Looked::Again(look_after)) };
+        let Some(sleeper) = self.sleeper(&seen, in_turn()) else { return Ok(Looked::Again(look_after)) };
         let since = seen.status().since.map_or(Timestamp::now(), |since| since.0);
         let idle = self.world.parts.idleness.look(&sleeper, phase::between(since, Timestamp::now())).await;
         let at = now();
         self.memory.looked(at, &seen, &idle);
         match idle {
-            Idle::Yes(evidence) => self.attempt(sleeper, evidence).await,
+            Idle::Yes(evidence) => self.attempt(sleeper, evidence, Some(News::FellAsleep)).await,
             Idle::No { why, detail, recheck_after } => {
                 tracing::debug!(app = %self.id, ?why, detail, "it stays awake");
                 Ok(Looked::Again(recheck_after.unwrap_or(look_after).min(look_after)))
@@ -79,12 +84,18 @@ impl Worker {
         if !pause.is_zero() {
             return Ok(Looked::Again(pause));
         }
-        let Some(sleeper) = self.sleeper(&seen) else { return Ok(Looked::Again(UNSETTLED)) };
+        let Some(sleeper) = self.sleeper(&seen, in_turn()) else { return Ok(Looked::Again(UNSETTLED)) };
         tracing::warn!(app = %self.id, reason = %why.reason, why.happened, "its wake failed; it goes back to 0");
-        self.attempt(sleeper, Evidence::default()).await
+        self.attempt(sleeper, Evidence::default(), None).await
     }
 
-    async fn attempt(&mut self, sleeper: AppSleeper, evidence: Evidence) -> Result<Looked, WorkError> {
+    /// `news` is what people are told if it falls asleep.
+    async fn attempt(
+        &mut self,
+        sleeper: AppSleeper,
+        evidence: Evidence,
+        news: Option<News>,
+    ) -> Result<Looked, WorkError> {
         let last = sleeper.object.status.as_ref().and_then(|status| status.epoch).unwrap_or_default();
         let epoch = u64::try_from(last).unwrap_or_default() + 1;
         let end = tokio::select! {
@@ -94,7 +105,7 @@ impl Worker {
                 return Ok(AT_ONCE);
             }
         };
-        self.ended(&sleeper.object, end).await
+        self.ended(&sleeper.object, end, news).await
     }
 
     /// Resolves once the app is not to be put to sleep any more.
@@ -112,7 +123,12 @@ impl Worker {
         }
     }
 
-    async fn ended(&mut self, app: &ScaledApp, end: AttemptEnd) -> Result<Looked, WorkError> {
+    async fn ended(
+        &mut self,
+        app: &ScaledApp,
+        end: AttemptEnd,
+        news: Option<News>,
+    ) -> Result<Looked, WorkError> {
         match end {
             AttemptEnd::Asleep => {
                 self.memory.asleep(now());
@@ -120,7 +136,9 @@ impl Worker {
                 self.world.metrics.sleep_ended(&self.id, SleepOutcome::Slept);
                 self.world.metrics.phase(&self.id, Phase::Asleep);
                 tracing::info!(app = %self.id, "it fell asleep");
-                self.world.reports.publish(app, &News::FellAsleep).await;
+                if let Some(news) = news {
+                    self.world.reports.publish(app, &news).await;
+                }
                 Ok(AT_ONCE)
             }
             AttemptEnd::Aborted(outcome, why) => {
@@ -143,15 +161,14 @@ impl Worker {
         let epoch = u64::try_from(epoch).unwrap_or_default();
         tracing::info!(app = %self.id, epoch, "it is falling asleep by an attempt that is gone");
         let mut seen = gather::observe(&self.world, &mut self.memory, app).await?;
-        let Some(sleeper) = self.sleeper(&seen) else {
+        let Some(sleeper) = self.sleeper(&seen, Written::AsRead) else {
             // Without a workload, or without knowing which, nothing can be fenced, and nothing runs or can be called.
             let mut status = seen.status();
             phase::enter(Timestamp::now(), &mut status, Phase::Asleep);
             self.write_status(&mut seen.app, &status).await?;
             return Ok(AT_ONCE);
         };
-        debug_assert_eq!(sleeper.id(), &self.id);
         let end = self.world.parts.attempts.settle(&sleeper, epoch).await;
-        self.ended(&seen.app, end).await
+        self.ended(&seen.app, end, Some(News::FellAsleep)).await
     }
 }
