@@ -16,17 +16,22 @@
 
 mod admin;
 mod apply;
+pub mod attempt;
 mod conditions;
 mod config;
 mod contest;
 mod counts;
 mod direct;
+pub mod election;
 mod events;
 #[cfg(test)]
 mod fixtures;
+pub mod fleet;
 mod gather;
 mod give_back;
 mod give_back_all;
+pub mod idle;
+mod join;
 mod lead;
 mod memory;
 mod objects;
@@ -35,7 +40,10 @@ mod phase;
 mod plan;
 mod pods;
 mod ports;
+mod resources;
 mod run;
+pub mod scales;
+pub mod scrape;
 mod service;
 mod sleeper;
 mod status;
@@ -50,6 +58,7 @@ pub use self::{
     admin::router as admin_router,
     config::Config,
     give_back_all::give_back_all,
+    join::{JoinError, Joined, join},
     run::{RunError, run},
     world::Parts,
 };
