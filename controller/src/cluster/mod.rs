@@ -6,5 +6,8 @@
 //! | module | holds |
 //! |---|---|
 //! | [`traits`] | what its parts need of each other |
+//! | [`scales`] | replicas, by `/scale` |
 
+mod resources;
+pub mod scales;
 pub mod traits;
