@@ -6,8 +6,10 @@
 //! | module | holds |
 //! |---|---|
 //! | [`traits`] | what its parts need of each other |
+//! | [`election`] | which controller leads |
 //! | [`scales`] | replicas, by `/scale` |
 
+pub mod election;
 mod resources;
 pub mod scales;
 pub mod traits;
