@@ -8,8 +8,10 @@
 //! | [`traits`] | what its parts need of each other |
 //! | [`election`] | which controller leads |
 //! | [`scales`] | replicas, by `/scale` |
+//! | [`fleet`] | the activators: who they are, and their control ports |
 
 pub mod election;
+pub mod fleet;
 mod resources;
 pub mod scales;
 pub mod traits;
