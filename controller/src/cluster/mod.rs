@@ -9,9 +9,13 @@
 //! | [`election`] | which controller leads |
 //! | [`scales`] | replicas, by `/scale` |
 //! | [`fleet`] | the activators: who they are, and their control ports |
+//! | [`scrape`] | what pods themselves count |
+//! | [`attempt`] | the sleep protocol |
 
+pub mod attempt;
 pub mod election;
 pub mod fleet;
 mod resources;
 pub mod scales;
+pub mod scrape;
 pub mod traits;
