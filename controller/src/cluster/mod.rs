@@ -10,11 +10,13 @@
 //! | [`scales`] | replicas, by `/scale` |
 //! | [`fleet`] | the activators: who they are, and their control ports |
 //! | [`scrape`] | what pods themselves count |
+//! | [`idle`] | whether an app is idle |
 //! | [`attempt`] | the sleep protocol |
 
 pub mod attempt;
 pub mod election;
 pub mod fleet;
+pub mod idle;
 mod resources;
 pub mod scales;
 pub mod scrape;
