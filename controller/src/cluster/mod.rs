@@ -6,7 +6,13 @@
 //! | module | holds |
 //! |---|---|
 //! | [`traits`] | what its parts need of each other |
-//! | `run`, `lead`, `worker` | the controller, while it leads, and an app's part of that |
+//! | [`election`] | which controller leads |
+//! | [`scales`] | replicas, by `/scale` |
+//! | [`fleet`] | the activators: who they are, and their control ports |
+//! | [`scrape`] | what pods themselves count |
+//! | [`idle`] | whether an app is idle |
+//! | [`attempt`] | the sleep protocol |
+//! | `join`, `run`, `lead`, `worker` | the controller, while it leads, and an app's part of that |
 //! | `stores`, `gather` | what is watched, and what is read for one app |
 //! | `observe`, `pods`, `service`, `contest` | what is known of an app |
 //! | `plan`, `phase`, `wake`, `traffic`, `conditions` | what follows from it, without any I/O |
