@@ -28,6 +28,7 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
+use reveille_core::resource::TrafficMode;
 use tokio::time::Instant;
 
 use self::check::Abort;
@@ -35,7 +36,8 @@ use super::{
     fleet::Fleet,
     scrape::Scraper,
     traits::{
-        AnnounceError, Announcement, AttemptEnd, Attempts, BoxFuture, Commit, Evidence, Scales, Sleeper,
+        AnnounceError, Announcement, AttemptEnd, Attempts, BoxFuture, Commit, Evidence, Scale, Scales,
+        Sleeper,
     },
 };
 use crate::sleep::{LEASE, SleepOutcome};
@@ -114,14 +116,14 @@ impl Attempt<'_> {
             Err(error @ AnnounceError::Conflict) => return nothing_done(error.to_string()),
             Err(error @ AnnounceError::Unknown(_)) => return AttemptEnd::Unsettled(error.to_string()),
         }
-        let shut = match self.shut_everything(occasion).await {
+        let (version, shut) = match self.shut_everything(occasion, &scale).await {
             Ok(shut) => shut,
             Err(abort) => return self.call_off(abort).await,
         };
         if Instant::now() + MARGIN >= shut.began + LEASE {
             return self.call_off(Abort::Late(shut.began.elapsed())).await;
         }
-        let commit = self.world.scales.set(namespace, target, &scale.version, 0);
+        let commit = self.world.scales.set(namespace, target, &version, 0);
         // First the commit, then the first renewal: nothing comes between the look at the clock and the wire.
         match self.renewing(shut.members(), commit).await {
             Commit::Done => self.committed().await,
@@ -134,16 +136,42 @@ impl Attempt<'_> {
         }
     }
 
-    /// Steps 3 and 4.
-    async fn shut_everything(self, occasion: &Occasion) -> Result<round::Round, Abort> {
+    /// Steps 3 and 4, and the version to commit over.
+    async fn shut_everything(
+        self,
+        occasion: &Occasion,
+        scale: &Scale,
+    ) -> Result<(String, round::Round), Abort> {
         self.leave_direct_path(occasion).await?;
-        match occasion {
+        let version = match self.app.mode() {
+            TrafficMode::Proxy => scale.version.clone(),
+            TrafficMode::Bypass => self.holding(occasion, self.version_again(scale)).await?,
+        };
+        let round = match occasion {
             Occasion::Idle(evidence) => {
                 let round = self.round().await?;
                 check::nothing_passed(&evidence.reports, &round.counted)?;
-                Ok(round)
+                round
             }
-            Occasion::ByHand => self.until_unused().await,
+            Occasion::ByHand => self.until_unused().await?,
+        };
+        Ok((version, round))
+    }
+
+    /// Pods that leave the direct path are not ready any more, which their workload's status says: its version has moved, by
+    /// this very attempt. It is read again, and announced again that the app falls asleep. Whoever settles this attempt
+    /// meanwhile has read the status before that and so cannot announce an end: it fences once more, after this version.
+    async fn version_again(self, before: &Scale) -> Result<String, Abort> {
+        let scale = self.world.scales.get(&self.app.id().namespace, self.app.target()).await;
+        let scale = scale.map_err(|error| Abort::Path(error.to_string()))?;
+        if scale.replicas != before.replicas {
+            return Err(Abort::Conflict);
+        }
+        let falling = Announcement::FallingAsleep { epoch: self.epoch, former: before.replicas };
+        match self.app.announce(falling).await {
+            Ok(()) => Ok(scale.version),
+            Err(AnnounceError::Conflict) => Err(Abort::Conflict),
+            Err(AnnounceError::Unknown(why)) => Err(Abort::Path(why)),
         }
     }
 }
