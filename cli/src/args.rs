@@ -11,7 +11,7 @@ use reveille_core::{
     quantity::{ByteSize, HumanDuration},
 };
 
-use crate::file::parse_address;
+use crate::{cluster::controller_args::ControllerArgs, file::parse_address};
 
 /// Let apps sleep while nobody calls them, and wake them on the first request.
 ///
@@ -79,6 +79,8 @@ pub enum Command {
     Sleep(SleepArgs),
     /// Print the definition of ScaledApp, by which a Kubernetes cluster knows apps
     Crd(CrdArgs),
+    /// Run the control plane of a cluster, in a pod
+    Controller(Box<ControllerArgs>),
 }
 
 /// `reveille local`

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`args`] | the command line and its help |
 //! | [`local`] | `reveille local`: both planes in one process |
+//! | [`cluster`] | `reveille controller`: what runs in a cluster's pods |
 //! | [`mod@file`] | the configuration file of local mode, checked with every problem at once |
 //! | [`commands`] | `check`, `status`, `wake`, `sleep`, `crd` |
 //! | [`client`] | the calls to the admin port |
@@ -12,6 +13,7 @@
 
 pub mod args;
 pub mod client;
+pub mod cluster;
 pub mod commands;
 pub mod exit;
 pub mod file;
@@ -65,6 +67,7 @@ fn run(cli: Cli, console: &mut Console) -> Result<Exit, CliError> {
         Command::Sleep(args) => {
             call(server()?, async |client| commands::sleep::run(client, args, output, console).await)
         }
+        Command::Controller(args) => cluster::controller::run(&args),
         Command::Crd(_) => commands::crd::crd(output, console).map(|()| Exit::Ok),
     }
 }

@@ -137,6 +137,17 @@ impl Metrics {
         self.wake_deadline.with_label_values(&[&*app.namespace, &*app.name]).set(deadline.as_secs_f64());
     }
 
+    /// Removes every app's series: somebody else knows better by now.
+    pub(crate) fn clear(&self) {
+        self.wakes.reset();
+        self.wake_duration.reset();
+        self.wake_step.reset();
+        self.app_phase.reset();
+        self.sleeps.reset();
+        self.wake_deadline.reset();
+        self.asleep.clear();
+    }
+
     /// The app is in this phase from now on.
     pub(crate) fn phase(&self, app: &AppId, phase: Phase) {
         for one in Phase::ALL {
@@ -197,6 +208,11 @@ impl AsleepSeconds {
     fn remove(&self, app: &AppId) {
         self.lock().remove(app);
         let _ = self.seconds.remove_label_values(&[&*app.namespace, &*app.name]);
+    }
+
+    fn clear(&self) {
+        self.lock().clear();
+        self.seconds.reset();
     }
 
     fn count(&self, app: &AppId, asleep: Duration) {

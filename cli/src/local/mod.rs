@@ -7,10 +7,10 @@
 //! | [`signals`] | what the process is told from outside |
 //! | [`logging`] | where the log goes, and in which form |
 
-mod logging;
-mod planes;
+pub(crate) mod logging;
+pub(crate) mod planes;
 mod reload;
-mod signals;
+pub(crate) mod signals;
 
 use std::{
     io::{self, Write},

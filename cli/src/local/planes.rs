@@ -139,7 +139,7 @@ impl Apps for ServedApps {
 }
 
 /// The metrics of this process, its build and itself to begin with.
-pub(super) fn registry() -> prometheus::Registry {
+pub(crate) fn registry() -> prometheus::Registry {
     let registry = prometheus::Registry::new();
     let build = prometheus::IntGaugeVec::new(
         prometheus::Opts::new("reveille_build_info", "The version that runs, as labels; always 1."),

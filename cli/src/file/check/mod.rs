@@ -17,7 +17,7 @@ use std::{
 use reveille_controller::local::config::{Command, LocalApp};
 use reveille_core::{
     app::{AppId, check_name},
-    policy::{Mode, Policy},
+    policy::{Mode, Policy, PolicySpec},
     quantity::HumanDuration,
 };
 
@@ -80,10 +80,11 @@ impl Checker<'_> {
         let protocols: Vec<_> = raw.ports.iter().map(|port| port.protocol(raw.preset)).collect();
         let ports = self.ports(std::mem::take(&mut raw.ports), raw.preset, at);
         let hosts = self.hosts.check(self.doc, &raw.hosts, &at.key("hosts"));
-        self.http_settings(&raw, &protocols, at);
-        self.upgrades(&raw, &ports, at);
-        let readiness_is_written = raw.wake.readiness.is_some();
-        let policy = self.policy(&mut raw, at);
+        let spec = raw.policy();
+        self.http_settings(&raw.hosts, &spec, &protocols, at);
+        self.upgrades(&spec, &ports, at);
+        let readiness_is_written = spec.wake.readiness.is_some();
+        let policy = self.policy(&spec, at);
         if let Some(policy) = &policy {
             self.readiness_protocol(policy, readiness_is_written, &protocols, at);
             self.readiness_port(policy, &ports, at);
@@ -188,8 +189,8 @@ impl Checker<'_> {
         }
     }
 
-    fn policy(&mut self, raw: &mut RawApp, at: &FieldPath) -> Option<Policy> {
-        let problems = match raw.policy().resolve(Mode::Local) {
+    fn policy(&mut self, spec: &PolicySpec, at: &FieldPath) -> Option<Policy> {
+        let problems = match spec.resolve(Mode::Local) {
             Ok(policy) => return Some(policy),
             Err(problems) => problems,
         };
