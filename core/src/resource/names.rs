@@ -60,7 +60,10 @@ mod tests {
         let (a, b) = (private_service(&"x".repeat(63)), private_service(&format!("{}y", "x".repeat(62))));
         assert_ne!(a, b);
         for name in [a, b, private_service(&"7".repeat(63)), private_service(&"x".repeat(54))] {
-            assert!(check_name(&name).is_ok() && name.starts_with(|c: char| c.is_ascii_lowercase()), "{name}");
+            assert!(
+                check_name(&name).is_ok() && name.starts_with(|c: char| c.is_ascii_lowercase()),
+                "{name}"
+            );
         }
     }
 }

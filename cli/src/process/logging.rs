@@ -14,7 +14,7 @@ use crate::args::LogFormat;
 const DEFAULT: &str = "info,h2=error";
 
 /// Starts logging. Once a process.
-pub(super) fn start(format: LogFormat) {
+pub(crate) fn start(format: LogFormat) {
     let filter = || EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     let pretty = match format {
         LogFormat::Auto => io::stderr().is_terminal(),
