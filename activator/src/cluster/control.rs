@@ -214,7 +214,7 @@ async fn activity(
     Path((namespace, name)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let id = id(&namespace, &name)?;
-    let activity = control.apps.activity(&id).ok_or_else(|| ShutError::Unknown(id))?;
+    let activity = control.apps.activity(&id).ok_or(ShutError::Unknown(id))?;
     Ok(axum::Json(ActivityReport::new(control.boot, activity)).into_response())
 }
 
@@ -248,7 +248,7 @@ async fn open(
 ) -> Result<StatusCode, Problem> {
     let id = id(&namespace, &name)?;
     let open: Open = read(body)?;
-    control.apps.told(&id, &open).ok_or_else(|| ShutError::Unknown(id))?;
+    control.apps.told(&id, &open).ok_or(ShutError::Unknown(id))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -312,3 +312,7 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+#[path = "control_tests.rs"]
+mod tests;
