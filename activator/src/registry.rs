@@ -18,36 +18,32 @@ use crate::{
     worker::{Command, Target, WorkerHandle},
 };
 
+/// What is listened on for apps.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ports {
+    /// Another one with each change.
+    pub(crate) revision: u64,
+    /// Who listens where.
+    pub(crate) open: HashMap<SocketAddr, AppId>,
+    /// What could not be opened.
+    pub(crate) refused: Vec<BindError>,
+}
+
 /// See the [module](self).
 pub(crate) struct Registry {
     shared: Arc<Shared>,
     workers: Arc<[WorkerHandle]>,
-    /// Who listens where.
-    ports: HashMap<SocketAddr, AppId>,
+    ports: watch::Sender<Ports>,
     /// What each app asked for last. An app that has lost a port to another takes it back only by asking anew.
     asked: HashMap<AppId, Vec<SocketAddr>>,
     /// Which host belongs to whom.
     hosts: HashMap<String, AppId>,
-    bind_errors: watch::Sender<Vec<BindError>>,
 }
 
 impl Registry {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        workers: Arc<[WorkerHandle]>,
-    ) -> (Self, watch::Receiver<Vec<BindError>>) {
-        let (bind_errors, errors) = watch::channel(Vec::new());
-        (
-            Self {
-                shared,
-                workers,
-                ports: HashMap::new(),
-                asked: HashMap::new(),
-                hosts: HashMap::new(),
-                bind_errors,
-            },
-            errors,
-        )
+    pub(crate) fn new(shared: Arc<Shared>, workers: Arc<[WorkerHandle]>) -> (Self, watch::Receiver<Ports>) {
+        let (ports, receiver) = watch::channel(Ports::default());
+        (Self { shared, workers, ports, asked: HashMap::new(), hosts: HashMap::new() }, receiver)
     }
 
     pub(crate) async fn apply(&mut self, change: Change) {
@@ -89,19 +85,22 @@ impl Registry {
     async fn update_ports(&mut self, app: &Arc<App>, entry: &AppEntry) {
         let asked: Vec<_> = entry.ports.iter().map(|port| port.listen).collect();
         let before = self.asked.insert(entry.id.clone(), asked.clone()).unwrap_or_default();
-        let failed: Vec<_> = self.bind_errors.borrow().iter().map(|error| error.listen).collect();
-        let new: Vec<_> = asked
-            .into_iter()
-            .filter(|listen| self.ports.get(listen) != Some(&entry.id))
-            .filter(|listen| !before.contains(listen) || failed.contains(listen))
-            .collect();
+        let new: Vec<_> = {
+            let ports = self.ports.borrow();
+            let failed = |listen: &SocketAddr| ports.refused.iter().any(|error| error.listen == *listen);
+            asked
+                .into_iter()
+                .filter(|listen| ports.open.get(listen) != Some(&entry.id))
+                .filter(|listen| !before.contains(listen) || failed(listen))
+                .collect()
+        };
         self.close_ports(&entry.id, |address| entry.ports.iter().any(|port| port.listen == address));
         if new.is_empty() {
             return;
         }
         for address in &new {
             // It goes from one app to another in the same reload; the old one's change is still to come.
-            if self.ports.remove(address).is_some() {
+            if self.change(|ports| ports.open.remove(address).is_some()) {
                 self.tell(|| Command::Unlisten(*address));
             }
         }
@@ -115,31 +114,56 @@ impl Registry {
     }
 
     fn open_port(&mut self, app: &Arc<App>, address: SocketAddr) {
-        self.bind_errors.send_modify(|errors| errors.retain(|error| error.listen != address));
         match bind::bind_each(address, self.workers.len()) {
             Ok(listeners) => {
                 for (worker, listener) in self.workers.iter().zip(listeners) {
                     let target = Target::App { app: app.id.clone(), port: address };
                     worker.send(Command::Listen { address, listener, target });
                 }
-                self.ports.insert(address, app.id.clone());
+                self.change(|ports| {
+                    ports.refused.retain(|error| error.listen != address);
+                    ports.open.insert(address, app.id.clone());
+                    true
+                });
             }
             Err(error) => {
                 tracing::error!(app = %app.id, listen = %address, %error, "the port cannot be opened; clients cannot reach the app there");
                 let error = BindError { app: app.id.clone(), listen: address, reason: error.to_string() };
-                self.bind_errors.send_modify(|errors| errors.push(error));
+                self.change(|ports| {
+                    ports.refused.retain(|error| error.listen != address);
+                    ports.refused.push(error);
+                    true
+                });
             }
         }
     }
 
     fn close_ports(&mut self, id: &AppId, keep: impl Fn(SocketAddr) -> bool) {
-        self.bind_errors.send_modify(|errors| errors.retain(|error| error.app != *id || keep(error.listen)));
-        let closed: Vec<_> =
-            self.ports.iter().filter(|(at, owner)| *owner == id && !keep(**at)).map(|(at, _)| *at).collect();
+        let mut closed = Vec::new();
+        self.change(|ports| {
+            let before = (ports.refused.len(), ports.open.len());
+            ports.refused.retain(|error| error.app != *id || keep(error.listen));
+            ports.open.retain(|at, owner| {
+                let kept = owner != id || keep(*at);
+                if !kept {
+                    closed.push(*at);
+                }
+                kept
+            });
+            before != (ports.refused.len(), ports.open.len())
+        });
         for address in closed {
-            self.ports.remove(&address);
             self.tell(|| Command::Unlisten(address));
         }
+    }
+
+    /// Changes what is listened on, and says so if it did. Returns whether it did.
+    fn change(&self, change: impl FnOnce(&mut Ports) -> bool) -> bool {
+        self.ports.send_if_modified(|ports| {
+            let changed = change(ports);
+            ports.revision += u64::from(changed);
+            changed
+        })
     }
 
     fn update_hosts(&mut self, entry: &AppEntry) {

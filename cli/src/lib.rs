@@ -4,8 +4,9 @@
 //! |---|---|
 //! | [`args`] | the command line and its help |
 //! | [`local`] | `reveille local`: both planes in one process |
-//! | [`cluster`] | `reveille controller`: what runs in a cluster's pods |
+//! | [`cluster`] | `reveille activator`, `reveille controller`: one plane of a cluster in a process |
 //! | [`mod@file`] | the configuration file of local mode, checked with every problem at once |
+//! | `process` | what every command does alike that runs until it is told to stop |
 //! | [`commands`] | `check`, `status`, `wake`, `sleep`, `crd` |
 //! | [`client`] | the calls to the admin port |
 //! | [`output`] | tables, times, colours |
@@ -19,6 +20,7 @@ pub mod exit;
 pub mod file;
 pub mod local;
 pub mod output;
+mod process;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -57,6 +59,7 @@ fn run(cli: Cli, console: &mut Console) -> Result<Exit, CliError> {
     let server = || cli.server.parse::<ServerUrl>().map_err(|why| CliError::new(Exit::Usage, why));
     match cli.command {
         Command::Local(args) => local::run(&args),
+        Command::Activator(args) => cluster::activator::run(&args),
         Command::Check(args) => Ok(commands::check::check(&args.file(std::env::var_os("REVEILLE_CONFIG")))),
         Command::Status(args) => {
             call(server()?, async |client| commands::status::run(client, args, output, console).await)

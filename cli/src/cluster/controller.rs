@@ -11,10 +11,13 @@ use reveille_controller::{
 };
 use tokio::{net::TcpListener, sync::oneshot};
 
-use super::controller_args::ControllerArgs;
+use super::{
+    admin::{self, Readiness, Ready},
+    controller_args::ControllerArgs,
+};
 use crate::{
     exit::{CliError, Exit},
-    local::{logging, planes, signals::Signals},
+    process::{self, cannot, logging, metrics, signals::Signals},
 };
 
 /// How long giving the Lease back may take at the end. It ends by itself soon after.
@@ -40,6 +43,7 @@ pub fn run(args: &ControllerArgs) -> Result<Exit, CliError> {
         }
     };
     logging::start(args.log_format);
+    process::end_with_this_thread("the controller");
     // One thread: what is dropped as the lease is lost has then ended.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -74,17 +78,18 @@ async fn give_back_all(api: kube::Config, namespace: Option<&str>) -> Result<Exi
 }
 
 async fn control(api: kube::Config, config: &Config) -> Result<Exit, CliError> {
-    let mut signals = Signals::listen()
-        .map_err(|error| CliError::new(Exit::Failed, format!("cannot listen for signals: {error}")))?;
+    let mut signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
     let joined = cluster::join(api, config).await;
     let Joined { client, parts, election, follow } = joined
         .map_err(|error| CliError::new(Exit::BadConfig, error.to_string()).hint("nothing was started"))?;
-    let admin = TcpListener::bind(config.admin).await.map_err(|error| {
-        CliError::new(Exit::Failed, format!("cannot open the admin port {}: {error}", config.admin))
-    })?;
-    let registry = planes::registry();
     let admin =
-        tokio::spawn(api::serve(admin, cluster::admin_router(registry.clone()), std::future::pending()));
+        TcpListener::bind(config.admin).await.map_err(|error| cannot("open the admin port", &error))?;
+    let registry = metrics::registry();
+    let ready = Readiness::starting();
+    // It does its part from here on: leading, or standing by.
+    ready.set(Ready::Ready);
+    let router = admin::router(registry.clone(), ready);
+    let admin = tokio::spawn(api::serve(admin, router, std::future::pending()));
     let leads = election.leads();
     let (stop, stopped) = oneshot::channel::<()>();
     let mut election = tokio::spawn(election.run(async {

@@ -31,7 +31,7 @@ use reveille_controller::local::config::LocalApp;
 
 pub(crate) use self::{address::conflict, hint::nearest};
 pub use self::{
-    address::parse as parse_address,
+    address::{parse as parse_address, parse_network},
     free::{Obstacles, check_ports_free, obstacles},
     problem::{Place, Problem, Problems},
 };

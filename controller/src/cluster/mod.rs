@@ -20,7 +20,6 @@
 //! | `sleeper` | an app as the sleep protocol sees it |
 //! | `give_back`, `give_back_all` | how apps are given back |
 
-mod admin;
 mod apply;
 pub mod attempt;
 mod conditions;
@@ -61,7 +60,6 @@ mod worker;
 mod world;
 
 pub use self::{
-    admin::router as admin_router,
     config::Config,
     give_back_all::give_back_all,
     join::{JoinError, Joined, join},

@@ -1,4 +1,4 @@
-//! What the process is told from outside: SIGTERM and SIGINT stop it, SIGHUP reloads the file.
+//! What the process is told from outside: SIGTERM and SIGINT stop it, SIGHUP reloads what can be reloaded.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use tokio::signal::unix::{self, SignalKind};
 pub(crate) enum Signal {
     /// Stop; a second time: at once.
     Stop,
-    /// Read the file again.
+    /// Read again what it was started with.
     Reload,
 }
 
