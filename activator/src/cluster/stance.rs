@@ -291,6 +291,11 @@ impl Stance {
         self.lease.map(|lease| lease.epoch)
     }
 
+    /// When the lease that stands ends, if nobody renews it.
+    pub(crate) fn lease_until(&self) -> Option<Instant> {
+        self.lease.filter(|lease| !lease.over).map(|lease| lease.until)
+    }
+
     /// The newest attempt whose lease has ended.
     pub(crate) fn ended(&self) -> u64 {
         self.ended

@@ -86,7 +86,9 @@ impl Errands {
                 Need::Look(_, Urgency::Wake) => pace.from(),
             };
             if at > now || matches!(need, Need::Nothing(_)) {
-                self.wait(at.min(now + LOOK_ANYWAY)).await;
+                // What can be put off must not put off the end of a lease.
+                let lease = self.apps.lease_until(&self.id).unwrap_or(at);
+                self.wait(at.min(lease).min(now + LOOK_ANYWAY)).await;
                 continue;
             }
             let done = match need {

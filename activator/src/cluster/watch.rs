@@ -3,7 +3,11 @@
 //! They reconnect by themselves, go on where they were, or begin anew if the API server has forgotten that (410), each time
 //! after a pause that grows and differs. While they cannot, what is known holds.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{Stream, StreamExt};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -74,6 +78,7 @@ fn start_one(client: &Client, namespace: Option<&str>, apps: &Arc<Apps>) -> [wat
         apps: apps.clone(),
         namespace: namespace.map(ToOwned::to_owned),
         owners: HashMap::new(),
+        named: HashSet::new(),
     };
     tokio::spawn(follow("endpointslices", events, slices_progress, move |event| follower.take(event)));
     [apps_receiver, slices_receiver]
@@ -116,7 +121,9 @@ async fn follow<K: Send>(
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
-                if std::mem::take(&mut troubled) {
+                // It says that it begins before it has reached anybody.
+                let is_answer = !matches!(event, Event::Init);
+                if is_answer && std::mem::take(&mut troubled) {
                     tracing::info!(what, "watched again");
                 }
                 let is_whole = matches!(event, Event::InitDone);
@@ -172,13 +179,22 @@ struct SliceFollower {
     apps: Arc<Apps>,
     namespace: Option<String>,
     owners: HashMap<(String, String), AppId>,
+    /// Those that were named since the watch began anew.
+    named: HashSet<(String, String)>,
 }
 
 impl SliceFollower {
     fn take(&mut self, event: Event<EndpointSlice>) {
         match event {
-            Event::Init => self.apps.slices_relist_begins(self.namespace.as_deref()),
-            Event::InitDone => self.apps.slices_relist_ends(self.namespace.as_deref()),
+            Event::Init => {
+                self.named.clear();
+                self.apps.slices_relist_begins(self.namespace.as_deref());
+            }
+            Event::InitDone => {
+                let named = std::mem::take(&mut self.named);
+                self.owners.retain(|key, _| named.contains(key));
+                self.apps.slices_relist_ends(self.namespace.as_deref());
+            }
             Event::Apply(slice) | Event::InitApply(slice) => {
                 let key = (slice.namespace().unwrap_or_default(), slice.name_any());
                 let read = Slice::read(&slice);
@@ -194,16 +210,103 @@ impl SliceFollower {
                     self.owners.remove(&key);
                 }
                 if let Some((id, name, slice)) = read {
+                    self.named.insert(key.clone());
                     self.apps.heard_slice(&id, &name, slice);
                     self.owners.insert(key, id);
                 }
             }
             Event::Delete(slice) => {
                 let key = (slice.namespace().unwrap_or_default(), slice.name_any());
+                self.named.remove(&key);
                 if let Some(id) = self.owners.remove(&key) {
                     self.apps.heard_slice_gone(&id, &key.1, version(slice.meta().resource_version.as_ref()));
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reveille_core::directory::Change;
+    use serde_json::json;
+
+    use super::*;
+
+    fn app(name: &str, preset: &str) -> DeserializeGuard<ScaledApp> {
+        serde_json::from_value(json!({
+            "apiVersion": "reveille.dev/v1alpha1", "kind": "ScaledApp",
+            "metadata": {"name": name, "namespace": "team", "uid": name},
+            "spec": {"target": {"name": name}, "service": name, "preset": preset},
+        }))
+        .unwrap()
+    }
+
+    fn slice(app: &str, version: u64) -> EndpointSlice {
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": "s", "namespace": "team", "resourceVersion": version.to_string(),
+                "labels": {
+                    "reveille.dev/scaled-app": app,
+                    "kubernetes.io/service-name": format!("{app}-reveille"),
+                },
+            },
+            "addressType": "IPv4", "ports": [{"name": "p80", "port": 80}],
+            "endpoints": [{"addresses": ["10.0.0.1"], "targetRef": {"uid": "u"}}],
+        }))
+        .unwrap()
+    }
+
+    fn told(apps: &Apps) -> Vec<String> {
+        let mut told = Vec::new();
+        while let Some((change, ..)) = apps.next_change() {
+            told.push(match change {
+                Change::App(entry) => format!("{} {}", entry.id, entry.phase),
+                Change::Gone(id) => format!("{id} gone"),
+            });
+        }
+        told
+    }
+
+    #[tokio::test]
+    async fn one_app_that_cannot_be_read_hides_no_other_and_is_not_gone() {
+        let (apps, _arrivals) = Apps::new([127, 0, 0, 1].into());
+        let events = |list: Vec<DeserializeGuard<ScaledApp>>| {
+            take_app(&apps, None, Event::Init);
+            list.into_iter().for_each(|app| take_app(&apps, None, Event::InitApply(app)));
+            take_app(&apps, None, Event::InitDone);
+        };
+        events(vec![app("bad", "http"), app("web", "http")]);
+        assert_eq!(told(&apps), ["team/bad Asleep", "team/web Asleep"]);
+        events(vec![app("bad", "of a later release"), app("web", "http")]);
+        assert!(told(&apps).is_empty());
+        events(vec![app("web", "http")]);
+        assert_eq!(told(&apps), ["team/bad gone"]);
+    }
+
+    #[tokio::test]
+    async fn a_slice_that_is_given_to_another_app_is_gone_for_the_first() {
+        let (apps, _arrivals) = Apps::new([127, 0, 0, 1].into());
+        let mut follower =
+            SliceFollower { apps, namespace: None, owners: HashMap::new(), named: HashSet::new() };
+        follower.take(Event::Apply(slice("a", 1)));
+        follower.take(Event::Apply(slice("b", 2)));
+        assert_eq!(follower.owners.values().collect::<Vec<_>>(), [&AppId::new("team", "b")]);
+        follower.take(Event::Init);
+        follower.take(Event::InitDone);
+        assert!(follower.owners.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn readiness_waits_for_every_list_and_says_what_is_missing() {
+        let (apps, apps_receiver) = watch::channel(Progress::Begins);
+        let (slices, slices_receiver) = watch::channel(Progress::Begins);
+        let mut watches = Watches(vec![apps_receiver, slices_receiver]);
+        let event = || Ok(Event::<EndpointSlice>::InitDone);
+        follow("slices", futures_util::stream::iter([event()]), slices, |_| ()).await;
+        apps.send_replace(Progress::Troubled("no such resource".into()));
+        assert!(watches.listed().await.unwrap_err().ends_with("30 s; no such resource"));
+        apps.send_replace(Progress::Listed);
+        assert_eq!(watches.listed().await, Ok(()));
     }
 }

@@ -95,7 +95,7 @@ async fn serve(args: &ActivatorArgs) -> Result<Exit, CliError> {
         cannot("start the activator", &error)
             .hint("it needs a cluster with Reveille's chart: its ScaledApp definition and its roles")
     })?;
-    ready.set(Ready::Ready);
+    ready.set(Ready::Now);
     tracing::info!(
         admin = %args.admin,
         control = %activator.control(),
@@ -104,7 +104,7 @@ async fn serve(args: &ActivatorArgs) -> Result<Exit, CliError> {
         "ready"
     );
     let outcome = until_told(&mut signals, &mut activator).await;
-    ready.set(Ready::Draining);
+    ready.set(Ready::NoMore);
     if outcome.is_ok() {
         let drain = |forced| {
             activator.drain(async {

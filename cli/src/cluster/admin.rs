@@ -14,11 +14,11 @@ use prometheus::{Encoder, TextEncoder};
 #[repr(u8)]
 pub(super) enum Ready {
     /// It does not know yet what there is.
-    Starting,
+    NotYet,
     /// Yes.
-    Ready,
-    /// Not any more.
-    Draining,
+    Now,
+    /// It drains.
+    NoMore,
 }
 
 /// [`Ready`] as it is now, to be set by one and read by many.
@@ -27,7 +27,7 @@ pub(super) struct Readiness(Arc<AtomicU8>);
 
 impl Readiness {
     pub(super) fn starting() -> Self {
-        Self(Arc::new(AtomicU8::new(Ready::Starting as u8)))
+        Self(Arc::new(AtomicU8::new(Ready::NotYet as u8)))
     }
 
     pub(super) fn set(&self, ready: Ready) {
@@ -36,8 +36,8 @@ impl Readiness {
 
     fn answer(&self) -> (StatusCode, &'static str) {
         match self.0.load(Ordering::Acquire) {
-            ready if ready == Ready::Ready as u8 => (StatusCode::OK, "ok"),
-            ready if ready == Ready::Starting as u8 => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+            ready if ready == Ready::Now as u8 => (StatusCode::OK, "ok"),
+            ready if ready == Ready::NotYet as u8 => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
             _ => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         }
     }
@@ -74,9 +74,9 @@ mod tests {
     fn only_what_is_ready_says_so() {
         let ready = Readiness::starting();
         assert_eq!(ready.answer(), (StatusCode::SERVICE_UNAVAILABLE, "starting"));
-        ready.set(Ready::Ready);
+        ready.set(Ready::Now);
         assert_eq!(ready.answer(), (StatusCode::OK, "ok"));
-        ready.set(Ready::Draining);
+        ready.set(Ready::NoMore);
         assert_eq!(ready.answer(), (StatusCode::SERVICE_UNAVAILABLE, "draining"));
     }
 }

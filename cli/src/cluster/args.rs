@@ -16,13 +16,16 @@ use crate::{
 
 /// `reveille activator`
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    override_usage = "reveille activator [OPTIONS] --control-cert FILE --control-key FILE\n       --controller-user USER",
+    after_help = "\
 Examples:
   reveille activator --control-cert tls.crt --control-key tls.key \\
     --controller-user system:serviceaccount:reveille:reveille-controller
 
 It is what the Helm chart runs; the cluster is that of its pod, else that of KUBECONFIG.
-SIGTERM finishes what is in progress, as long as --drain; a second one ends at once.")]
+SIGTERM finishes what is in progress, as long as --drain; a second one ends at once."
+)]
 pub struct ActivatorArgs {
     /// The address to listen on for apps; the ports are those of their status
     #[arg(long, env = "REVEILLE_BIND_ADDRESS", value_name = "IP", default_value = "0.0.0.0")]
