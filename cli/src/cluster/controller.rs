@@ -87,7 +87,7 @@ async fn control(api: kube::Config, config: &Config) -> Result<Exit, CliError> {
     let registry = metrics::registry();
     let ready = Readiness::starting();
     // It does its part from here on: leading, or standing by.
-    ready.set(Ready::Ready);
+    ready.set(Ready::Now);
     let router = admin::router(registry.clone(), ready);
     let admin = tokio::spawn(api::serve(admin, router, std::future::pending()));
     let leads = election.leads();
