@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         // The longest first.
         Test::new("nodes::gpu_from_zero", nodes::gpu_from_zero),
         Test::new("chart::every_object_is_taken", chart::objects::every_one_is_taken),
+        Test::new("chart::samples_are_taken", chart::objects::samples_are_taken),
         Test::new("chart::wrong_values_are_refused", chart::objects::wrong_values_are_refused),
         Test::new("chart::pods_start_and_go", chart::pods::start_and_go),
         Test::new("chart::rights_are_those_of_the_page", chart::rights::are_those_of_the_page),

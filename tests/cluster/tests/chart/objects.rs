@@ -1,8 +1,9 @@
 //! What the chart makes is taken by a real API server, whatever the values, and wrong values are refused.
 
-use reveille_tests_cluster::{Context, reveille::chart};
+use reveille_tests_cluster::{Context, places::repository, reveille::chart};
 
 use super::template;
+use crate::resource;
 
 /// All that can be switched on and has no definition of its own in a plain cluster.
 const EVERYTHING: &str = r#"
@@ -94,6 +95,21 @@ async fn render(t: &Context, namespace: &str, name: &str, values: &str) -> Strin
     std::fs::write(&file, values).unwrap();
     let values = file.display().to_string();
     template(&t.cluster, namespace, &format!("chart-{name}"), &["--values", &values]).await.ok()
+}
+
+/// What `deploy/samples` has can be applied as it is.
+pub(crate) async fn samples_are_taken(t: Context) {
+    resource::define(&t).await;
+    let namespace = t.namespace().await;
+    let mut files = 0;
+    for file in std::fs::read_dir(repository().join("deploy/samples")).unwrap() {
+        let file = file.unwrap().path().display().to_string();
+        let applied =
+            namespace.kubectl(&["apply", "--dry-run=server", "--validate=strict", "-f", &file]).await;
+        assert!(applied.status.success() && applied.stderr.is_empty(), "{file}: {applied:?}");
+        files += 1;
+    }
+    assert!(files >= 3, "the samples are there");
 }
 
 /// Each is refused before anything is made, and the message names it.
