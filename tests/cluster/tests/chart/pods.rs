@@ -18,6 +18,9 @@ const RELEASE: &str = "chart-pods";
 /// From install to uninstall.
 pub(crate) async fn start_and_go(t: Context) {
     let namespace = t.namespace().await;
+    // Refuses pods that might do more than they need.
+    let restricted = "pod-security.kubernetes.io/enforce=restricted";
+    t.cluster.kubectl(&["label", "namespace", namespace.name(), restricted], "").await.ok();
     stand_in::install(&namespace, RELEASE, &[]).await;
     for (plane, replicas) in [("activator", 2), ("controller", 2)] {
         let deployment: Deployment = namespace.get(&format!("{RELEASE}-reveille-{plane}")).await;
