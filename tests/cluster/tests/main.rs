@@ -8,11 +8,13 @@
 //! | [`pods`] | containers that cannot start, or are killed |
 //! | [`rights`] | who may not do what |
 //! | [`resource`] | the `ScaledApp` that is taken and refused, and how it reads |
+//! | [`chart`] | what the chart makes, what it refuses, and what its planes may do |
 //! | [`tools`] | kubectl and Helm |
 //! | [`outages`] | an API server that is gone, an etcd that hangs or forgets |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
 
+mod chart;
 mod nodes;
 mod outages;
 mod pods;
@@ -31,6 +33,13 @@ fn main() -> ExitCode {
     runner::main(vec![
         // The longest first.
         Test::new("nodes::gpu_from_zero", nodes::gpu_from_zero),
+        Test::new("chart::every_object_is_taken", chart::objects::every_one_is_taken),
+        Test::new("chart::samples_are_taken", chart::objects::samples_are_taken),
+        Test::new("chart::wrong_values_are_refused", chart::objects::wrong_values_are_refused),
+        Test::new("chart::pods_start_and_go", chart::pods::start_and_go),
+        Test::new("chart::rights_are_those_of_the_page", chart::rights::are_those_of_the_page),
+        Test::new("chart::an_activator_may_only_wake", chart::policies::an_activator_may_only_wake),
+        Test::new("chart::the_controller_writes_its_own", chart::policies::the_controller_writes_its_own),
         Test::new("nodes::a_pool_that_has_no_machine", nodes::a_pool_that_has_no_machine),
         Test::new("nodes::a_killed_one_is_silent", nodes::a_killed_one_is_silent),
         Test::new("resource::what_is_taken_and_what_is_refused", resource::what_is_taken_and_what_is_refused),
