@@ -9,8 +9,9 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api,
-    api::{DeleteParams, ListParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
 };
+use serde_json::json;
 
 use crate::{
     cluster::Cluster,
@@ -114,6 +115,53 @@ impl Reveille {
         .await;
     }
 
+    /// Sets how many activators there are. Waits for nothing.
+    ///
+    /// # Panics
+    /// If the API server refuses.
+    pub async fn scale_activators(&self, replicas: u32) {
+        self.scale("activator", replicas).await;
+    }
+
+    /// Sets how many controllers there are. Waits for nothing.
+    ///
+    /// # Panics
+    /// If the API server refuses.
+    pub async fn scale_controllers(&self, replicas: u32) {
+        self.scale("controller", replicas).await;
+    }
+
+    async fn scale(&self, plane: &str, replicas: u32) {
+        let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
+        let deployments: Api<Deployment> = self.api();
+        let name = format!("{RELEASE}-{plane}");
+        let scaled = deployments.patch(&name, &PatchParams::default(), &patch).await;
+        scaled.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+
+    /// A metric of all activators that answer, added up.
+    pub async fn sum(&self, metric: &str, labels: &[(&str, &str)]) -> f64 {
+        self.sum_of(&self.activators().await, metric, labels).await
+    }
+
+    /// A metric of all controllers that answer, added up: each counts what it did while it led.
+    pub async fn controller_sum(&self, metric: &str, labels: &[(&str, &str)]) -> f64 {
+        self.sum_of(&self.controllers().await, metric, labels).await
+    }
+
+    async fn sum_of(&self, pods: &[Pod], metric: &str, labels: &[(&str, &str)]) -> f64 {
+        let mut sum = 0.0;
+        for pod in pods {
+            sum += self.try_metrics(pod).await.map_or(0.0, |metrics| metrics.sum(metric, labels));
+        }
+        sum
+    }
+
+    /// Its pods, as the administrator.
+    pub fn pods_api(&self) -> Api<Pod> {
+        self.api()
+    }
+
     /// The activators' pods that exist, ready or not.
     ///
     /// # Panics
@@ -140,7 +188,9 @@ impl Reveille {
     pub async fn leader(&self) -> Option<Pod> {
         let lease = self.api::<Lease>().get_opt(&format!("{RELEASE}-leader")).await.ok().flatten()?;
         let holder = lease.spec?.holder_identity?;
-        self.api::<Pod>().get_opt(&holder).await.ok().flatten().filter(is_ready)
+        // Behind the pod's name stands what tells its runs apart.
+        let pod = holder.split('_').next()?;
+        self.api::<Pod>().get_opt(pod).await.ok().flatten().filter(is_ready)
     }
 
     /// What a pod of either plane counts, now.
@@ -148,12 +198,16 @@ impl Reveille {
     /// # Panics
     /// If it does not answer.
     pub async fn metrics(&self, pod: &Pod) -> Metrics {
-        let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref());
-        let address = address.expect("a pod that runs has an address");
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        self.try_metrics(pod).await.unwrap_or_else(|| panic!("{name} does not say what it counts"))
+    }
+
+    async fn try_metrics(&self, pod: &Pod) -> Option<Metrics> {
+        let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref())?;
         let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
         let url = format!("http://{host}:9090/metrics");
-        let text = run(command("curl", ["-sS", "--fail", "--max-time", "5", &url])).await.ok();
-        Metrics::parse(&text)
+        let answer = run(command("curl", ["-sS", "--fail", "--max-time", "5", &url])).await;
+        answer.status.success().then(|| Metrics::parse(&answer.stdout))
     }
 
     fn api<K: crate::namespace::Kind>(&self) -> Api<K> {

@@ -12,3 +12,12 @@ impl Image {
         Self::new("reveille").program_as(product::binary(), PROGRAM).entrypoint(&[PROGRAM])
     }
 }
+
+impl Image {
+    /// The servers of `tests/local`, which do what tests ask of them, in `/servers`.
+    pub fn servers() -> Self {
+        let place =
+            |image: Self, name: &&str| image.program_as(product::server(name), format!("/servers/{name}"));
+        product::SERVERS.iter().fold(Self::new("servers"), place)
+    }
+}
