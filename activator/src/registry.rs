@@ -25,10 +25,12 @@ pub(crate) struct Registry {
     /// Who listens where.
     ports: HashMap<SocketAddr, AppId>,
     /// What each app asked for last. An app that has lost a port to another takes it back only by asking anew.
-    asked: HashMap<AppId, Vec<SocketAddr>>,
+    asked: HashMap<AppId, Arc<AppEntry>>,
     /// Which host belongs to whom.
     hosts: HashMap<String, AppId>,
     bind_errors: watch::Sender<Vec<BindError>>,
+    /// Whether the workers were told to close a listener and have not said since that they have.
+    closing: bool,
 }
 
 impl Registry {
@@ -45,6 +47,7 @@ impl Registry {
                 asked: HashMap::new(),
                 hosts: HashMap::new(),
                 bind_errors,
+                closing: false,
             },
             errors,
         )
@@ -72,42 +75,51 @@ impl Registry {
         for endpoint in applied.to_probe {
             prober::start(app.clone(), endpoint);
         }
-        self.update_ports(&app, entry).await;
-        self.update_hosts(entry);
+        let before = self.asked.insert(entry.id.clone(), entry.clone());
+        self.update_ports(&app, entry, before.as_deref()).await;
+        self.update_hosts(entry, before.as_deref());
     }
 
     fn remove(&mut self, id: &AppId) {
         let Some(app) = self.shared.apps().remove(id) else { return };
-        self.close_ports(id, |_| false);
-        self.asked.remove(id);
-        self.drop_hosts(id, |_| false);
+        if let Some(before) = self.asked.remove(id) {
+            self.close_ports(&before, |_| false);
+            self.drop_hosts(&before, |_| false);
+        }
         app.remove();
         self.tell(|| Command::Remove(id.clone()));
         self.shared.metrics.forget(id);
     }
 
-    async fn update_ports(&mut self, app: &Arc<App>, entry: &AppEntry) {
-        let asked: Vec<_> = entry.ports.iter().map(|port| port.listen).collect();
-        let before = self.asked.insert(entry.id.clone(), asked.clone()).unwrap_or_default();
+    async fn update_ports(&mut self, app: &Arc<App>, entry: &AppEntry, before: Option<&AppEntry>) {
+        let asked_before = |listen: &SocketAddr| {
+            before.is_some_and(|before| before.ports.iter().any(|p| p.listen == *listen))
+        };
         let failed: Vec<_> = self.bind_errors.borrow().iter().map(|error| error.listen).collect();
-        let new: Vec<_> = asked
-            .into_iter()
+        let new: Vec<_> = entry
+            .ports
+            .iter()
+            .map(|port| port.listen)
             .filter(|listen| self.ports.get(listen) != Some(&entry.id))
-            .filter(|listen| !before.contains(listen) || failed.contains(listen))
+            .filter(|listen| !asked_before(listen) || failed.contains(listen))
             .collect();
-        self.close_ports(&entry.id, |address| entry.ports.iter().any(|port| port.listen == address));
+        if let Some(before) = before {
+            self.close_ports(before, |address| entry.ports.iter().any(|port| port.listen == address));
+        }
         if new.is_empty() {
             return;
         }
         for address in &new {
             // It goes from one app to another in the same reload; the old one's change is still to come.
             if self.ports.remove(address).is_some() {
-                self.tell(|| Command::Unlisten(*address));
+                self.unlisten(*address);
             }
         }
         // An address can be bound again once every worker has closed its listener for it.
-        for worker in self.workers.iter() {
-            worker.caught_up().await;
+        if std::mem::take(&mut self.closing) {
+            for worker in self.workers.iter() {
+                worker.caught_up().await;
+            }
         }
         for address in new {
             self.open_port(app, address);
@@ -115,7 +127,11 @@ impl Registry {
     }
 
     fn open_port(&mut self, app: &Arc<App>, address: SocketAddr) {
-        self.bind_errors.send_modify(|errors| errors.retain(|error| error.listen != address));
+        self.bind_errors.send_if_modified(|errors| {
+            let before = errors.len();
+            errors.retain(|error| error.listen != address);
+            errors.len() != before
+        });
         match bind::bind_each(address, self.workers.len()) {
             Ok(listeners) => {
                 for (worker, listener) in self.workers.iter().zip(listeners) {
@@ -132,18 +148,30 @@ impl Registry {
         }
     }
 
-    fn close_ports(&mut self, id: &AppId, keep: impl Fn(SocketAddr) -> bool) {
-        self.bind_errors.send_modify(|errors| errors.retain(|error| error.app != *id || keep(error.listen)));
-        let closed: Vec<_> =
-            self.ports.iter().filter(|(at, owner)| *owner == id && !keep(**at)).map(|(at, _)| *at).collect();
-        for address in closed {
-            self.ports.remove(&address);
-            self.tell(|| Command::Unlisten(address));
+    /// Closes those of an app's ports that are not kept.
+    fn close_ports(&mut self, of: &AppEntry, keep: impl Fn(SocketAddr) -> bool) {
+        self.bind_errors.send_if_modified(|errors| {
+            let before = errors.len();
+            errors.retain(|error| error.app != of.id || keep(error.listen));
+            errors.len() != before
+        });
+        for address in of.ports.iter().map(|port| port.listen).filter(|address| !keep(*address)) {
+            if self.ports.get(&address) == Some(&of.id) {
+                self.ports.remove(&address);
+                self.unlisten(address);
+            }
         }
     }
 
-    fn update_hosts(&mut self, entry: &AppEntry) {
-        self.drop_hosts(&entry.id, |host| entry.hosts.iter().any(|own| own == host));
+    fn unlisten(&mut self, address: SocketAddr) {
+        self.closing = true;
+        self.tell(|| Command::Unlisten(address));
+    }
+
+    fn update_hosts(&mut self, entry: &AppEntry, before: Option<&AppEntry>) {
+        if let Some(before) = before {
+            self.drop_hosts(before, |host| entry.hosts.iter().any(|own| own == host));
+        }
         for host in entry.hosts.iter() {
             if self.hosts.get(host) != Some(&entry.id) {
                 self.hosts.insert(host.clone(), entry.id.clone());
@@ -152,12 +180,13 @@ impl Registry {
         }
     }
 
-    fn drop_hosts(&mut self, id: &AppId, keep: impl Fn(&str) -> bool) {
-        let dropped: Vec<_> =
-            self.hosts.iter().filter(|(h, owner)| *owner == id && !keep(h)).map(|(h, _)| h.clone()).collect();
-        for host in dropped {
-            self.hosts.remove(&host);
-            self.tell(|| Command::Host { host: host.clone(), app: None });
+    /// Takes those of an app's hosts from it that are not kept.
+    fn drop_hosts(&mut self, of: &AppEntry, keep: impl Fn(&str) -> bool) {
+        for host in of.hosts.iter().filter(|host| !keep(host)) {
+            if self.hosts.get(host) == Some(&of.id) {
+                self.hosts.remove(host);
+                self.tell(|| Command::Host { host: host.clone(), app: None });
+            }
         }
     }
 
