@@ -134,7 +134,9 @@ async fn serve(args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> 
         let _ = admin_stopped.await;
     }));
     say_hello(&config);
-    let mut reloader = Reloader::new(args, config);
+    let mut reloader = Reloader::new(args, &config);
+    // Of the file is kept what somebody needs, and once.
+    drop(config);
     let outcome = until_told(&mut signals, &mut reloader, &local, &activator).await;
     if outcome.is_ok() {
         stop(&mut signals, &activator, &local).await;
