@@ -60,6 +60,14 @@ impl Registry {
         }
     }
 
+    /// Completes once every worker has done all that it was told.
+    pub(crate) async fn workers_caught_up(&mut self) {
+        for worker in self.workers.iter() {
+            worker.caught_up().await;
+        }
+        self.closing = false;
+    }
+
     async fn upsert(&mut self, entry: &Arc<AppEntry>) {
         let known = self.shared.app(&entry.id);
         let app = known.unwrap_or_else(|| {
@@ -116,10 +124,8 @@ impl Registry {
             }
         }
         // An address can be bound again once every worker has closed its listener for it.
-        if std::mem::take(&mut self.closing) {
-            for worker in self.workers.iter() {
-                worker.caught_up().await;
-            }
+        if self.closing {
+            self.workers_caught_up().await;
         }
         for address in new {
             self.open_port(app, address);

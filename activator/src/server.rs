@@ -137,6 +137,7 @@ pub async fn build(
     while let Some(Some(change)) = directory.next().now_or_never() {
         registry.apply(change).await;
     }
+    registry.workers_caught_up().await;
     shared.control.spawn(async move {
         while let Some(change) = directory.next().await {
             registry.apply(change).await;

@@ -6,8 +6,10 @@
 //! | [`reload`] | taking over a changed file while serving |
 //! | [`signals`] | what the process is told from outside |
 //! | [`logging`] | where the log goes, and in which form |
+//! | [`memory`] | giving back what reading the file took |
 
 mod logging;
+mod memory;
 mod planes;
 mod reload;
 mod signals;
@@ -137,6 +139,7 @@ async fn serve(args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> 
     let mut reloader = Reloader::new(args, &config);
     // Of the file is kept what somebody needs, and once.
     drop(config);
+    memory::give_back();
     let outcome = until_told(&mut signals, &mut reloader, &local, &activator).await;
     if outcome.is_ok() {
         stop(&mut signals, &activator, &local).await;

@@ -11,7 +11,7 @@ use std::{
 use ipnet::IpNet;
 use reveille_controller::local::Local;
 
-use super::override_admin;
+use super::{memory, override_admin};
 use crate::{
     args::LocalArgs,
     file::{self, Bind, LocalConfig, Problems},
@@ -113,6 +113,11 @@ impl Reloader {
 
     /// Takes over the file, or says why not and changes nothing.
     pub(super) fn reload(&mut self, local: &Local) {
+        self.take_over(local);
+        memory::give_back();
+    }
+
+    fn take_over(&mut self, local: &Local) {
         // Before it is read: a change during the reading is seen again.
         self.seen = Stamp::of(&self.args.file);
         let config = match self.load() {
