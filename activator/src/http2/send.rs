@@ -41,10 +41,10 @@ impl<B: Body<Data = Bytes> + Unpin> BodySender<B> {
         cx: &mut Context<'_>,
         mut stalled: impl FnMut(&mut B, &mut Context<'_>) -> Poll<B::Error>,
     ) -> Poll<Result<(), Failed<B::Error>>> {
-        if self.stream.poll_reset(cx).is_ready() {
-            return Poll::Ready(Err(Failed::Reset));
-        }
         loop {
+            if self.stream.poll_reset(cx).is_ready() {
+                return Poll::Ready(Err(Failed::Reset));
+            }
             if !self.piece.is_empty() {
                 match self.poll_piece(cx) {
                     Poll::Ready(Ok(())) => {}

@@ -139,18 +139,12 @@ fn stream(
     async move {
         let response = {
             let mut serving = pin!(request::serve(prepared));
-            let mut new = true;
             poll_fn(|cx| {
-                // Nothing is begun for a client that is gone; later, what is ready comes first: to ask takes a lock.
-                let polled = if new { Poll::Pending } else { serving.as_mut().poll(cx) };
-                if polled.is_ready() {
-                    return polled;
-                }
                 // The client has reset the stream, or is gone.
                 if respond.borrow_mut().poll_reset(cx).is_ready() {
                     return Poll::Ready(Err(Unanswered::ClientGone));
                 }
-                if std::mem::take(&mut new) { serving.as_mut().poll(cx) } else { Poll::Pending }
+                serving.as_mut().poll(cx)
             })
             .await
         };
