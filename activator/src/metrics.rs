@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -62,9 +62,9 @@ impl Protocol {
     }
 }
 
-/// What each app's requests count on the warm path.
+/// What each app's requests count on the warm path. A worker that had none of them has no room for them.
 pub(crate) struct AppStats {
-    workers: Box<[WorkerStats]>,
+    workers: Box<[OnceLock<Box<WorkerStats>>]>,
 }
 
 /// One worker's part.
@@ -78,12 +78,12 @@ struct WorkerStats {
 
 impl AppStats {
     pub(crate) fn new(workers: usize) -> Self {
-        Self { workers: (0..workers.max(1)).map(|_| WorkerStats::default()).collect() }
+        Self { workers: (0..workers.max(1)).map(|_| OnceLock::new()).collect() }
     }
 
     /// A request has ended.
     pub(crate) fn ended(&self, worker: usize, protocol: Protocol, class: Option<u16>, took: Duration) {
-        let stats = &self.workers[worker];
+        let stats = self.workers[worker].get_or_init(Box::default);
         let class = usize::from(class.unwrap_or(0)).min(CLASSES.len() - 1);
         stats.classes[protocol as usize][class].fetch_add(1, Ordering::Relaxed);
         let seconds = took.as_secs_f64();
@@ -93,7 +93,7 @@ impl AppStats {
     }
 
     fn sum(&self, of: impl Fn(&WorkerStats) -> &AtomicU64) -> u64 {
-        self.workers.iter().map(|stats| of(stats).load(Ordering::Relaxed)).sum()
+        self.workers.iter().filter_map(OnceLock::get).map(|stats| of(stats).load(Ordering::Relaxed)).sum()
     }
 
     fn histogram(&self) -> proto::Histogram {

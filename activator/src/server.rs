@@ -150,9 +150,11 @@ pub async fn build(
         }
     };
     let (mut registry, ports) = Registry::new(shared.clone(), workers.clone());
-    while let Some(Some(change)) = directory.next().now_or_never() {
+    // Unconstrained, or after 128 changes tokio says that there is none, for the sake of other tasks.
+    while let Some(Some(change)) = tokio::task::unconstrained(directory.next()).now_or_never() {
         registry.apply(change).await;
     }
+    registry.workers_caught_up().await;
     shared.control.spawn(async move {
         while let Some(change) = directory.next().await {
             registry.apply(change).await;

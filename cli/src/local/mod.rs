@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`planes`] | how the planes are joined: each one's traits, implemented by the other |
 //! | [`reload`] | taking over a changed file while serving |
+//! | [`memory`] | giving back what reading the file took |
 
+mod memory;
 mod planes;
 mod reload;
 
@@ -117,7 +119,10 @@ async fn serve(args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> 
         let _ = admin_stopped.await;
     }));
     say_hello(&config);
-    let mut reloader = Reloader::new(args, config);
+    let mut reloader = Reloader::new(args, &config);
+    // Of the file is kept what somebody needs, and once.
+    drop(config);
+    memory::give_back();
     let outcome = until_told(&mut signals, &mut reloader, &local, &activator).await;
     if outcome.is_ok() {
         stop(&mut signals, &activator, &local).await;

@@ -156,6 +156,9 @@ impl Worker {
         if let Some(slices) = &plan.slices {
             apply::slices(&self.world.client, &self.id.namespace, seen, slices).await?;
         }
+        if let Ok(app) = &seen.resolved {
+            self.world.metrics.deadline(&self.id, app.policy.wake.deadline);
+        }
         self.write_status(&mut seen.app, &plan.status).await?;
         if !plan.join.is_empty() {
             self.join(&plan.join).await?;

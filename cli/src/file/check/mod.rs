@@ -32,6 +32,8 @@ use super::{
 /// The admin port unless said otherwise.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 const DEFAULT_STOP_GRACE: Duration = Duration::from_secs(10);
+/// How many policies an app's is compared with.
+const COMPARED: usize = 16;
 const MAX_STOP_GRACE: Duration = Duration::from_secs(600);
 
 /// Checks the file and completes it. What is wrong is reported to `doc`; the result is worth nothing then.
@@ -46,12 +48,14 @@ pub(super) fn file(raw: RawFile, doc: &mut Document, path: &Path, base_dir: &Pat
         addresses: Addresses::new(doc, raw.admin.is_some(), admin, gateway),
         hosts: Hosts::new(gateway.is_some()),
         names: HashMap::new(),
+        policies: Vec::new(),
+        programs: program::Found::default(),
         doc,
         base_dir,
     };
     let mut apps = Vec::new();
     for (i, app) in raw.apps.into_iter().enumerate() {
-        apps.extend(checker.app(app, &root.key("apps").index(i)));
+        apps.extend(checker.app(app, &root.key("apps").index(i)).map(Arc::new));
     }
     LocalConfig {
         file: path.to_owned(),
@@ -70,6 +74,9 @@ struct Checker<'a> {
     hosts: Hosts,
     /// The names of apps and the lines that gave them.
     names: HashMap<String, (FieldPath, usize)>,
+    /// The different policies so far, the newest last: most apps share one of few.
+    policies: Vec<Arc<Policy>>,
+    programs: program::Found,
 }
 
 impl Checker<'_> {
@@ -89,13 +96,18 @@ impl Checker<'_> {
             self.readiness_protocol(policy, readiness_is_written, &protocols, at);
             self.readiness_port(policy, &ports, at);
         }
-        Some(LocalApp {
-            id: AppId::local(&name?),
-            command: command?,
-            ports,
-            hosts,
-            policy: Arc::new(policy?),
-        })
+        let policy = self.shared(policy?);
+        Some(LocalApp { id: AppId::local(&name?), command: command?, ports, hosts, policy })
+    }
+
+    /// The one of an equal policy before, or this one.
+    fn shared(&mut self, policy: Policy) -> Arc<Policy> {
+        if let Some(known) = self.policies.iter().rev().take(COMPARED).find(|known| ***known == policy) {
+            return Arc::clone(known);
+        }
+        let policy = Arc::new(policy);
+        self.policies.push(Arc::clone(&policy));
+        policy
     }
 
     fn name(&mut self, name: Option<String>, at: &FieldPath) -> Option<String> {
@@ -137,7 +149,7 @@ impl Checker<'_> {
             return None;
         };
         let working_dir = working_dir?;
-        match program::find(name, env.get("PATH").map(String::as_str), &working_dir) {
+        match self.programs.find(name, env.get("PATH").map(String::as_str), &working_dir) {
             Ok(program) => Some(Command { program, argv, env, working_dir, stop_grace }),
             // A program that was taken out moved an argument to its place.
             Err(_) if self.doc.has_hole(&at) => None,
