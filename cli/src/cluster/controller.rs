@@ -52,22 +52,22 @@ pub fn run(args: &ControllerArgs) -> Result<Exit, CliError> {
                 .hint("run it in a pod, or set KUBECONFIG")
         })?;
         match task {
-            Task::GiveBackAll(namespace) => give_back_all(api, namespace.as_deref()).await,
+            Task::GiveBackAll(namespaces) => give_back_all(api, &namespaces).await,
             Task::Control(config) => control(api, &config).await,
         }
     })
 }
 
 enum Task {
-    GiveBackAll(Option<String>),
+    GiveBackAll(Vec<String>),
     Control(Box<Config>),
 }
 
-async fn give_back_all(api: kube::Config, namespace: Option<&str>) -> Result<Exit, CliError> {
+async fn give_back_all(api: kube::Config, namespaces: &[String]) -> Result<Exit, CliError> {
     let cannot =
         |error: kube::Error| CliError::new(Exit::Failed, format!("apps cannot be given back: {error}"));
     let client = kube::Client::try_from(api).map_err(cannot)?;
-    let left = cluster::give_back_all(&client, namespace).await.map_err(cannot)?;
+    let left = cluster::give_back_all(&client, namespaces).await.map_err(cannot)?;
     if left.is_empty() {
         tracing::info!("every app was given back");
         return Ok(Exit::Ok);

@@ -86,9 +86,9 @@ pub struct ControllerArgs {
     #[arg(long, env = "REVEILLE_ADMIN", value_name = "ADDR", default_value = "0.0.0.0:9090")]
     pub admin: SocketAddr,
 
-    /// The only namespace whose apps are looked after [default: all]
-    #[arg(long, env = "REVEILLE_WATCH_NAMESPACE", value_name = "NAME")]
-    pub watch_namespace: Option<String>,
+    /// The only namespaces whose apps are looked after; can be repeated [default: all]
+    #[arg(long, env = "REVEILLE_WATCH_NAMESPACE", value_name = "NAME", value_delimiter = ',')]
+    pub watch_namespace: Vec<String>,
 
     /// How to log; auto is pretty on a terminal, JSON otherwise
     #[arg(long, env = "REVEILLE_LOG_FORMAT", value_enum, value_name = "FORMAT", default_value_t)]
@@ -100,14 +100,14 @@ pub struct ControllerArgs {
 }
 
 impl ControllerArgs {
-    /// The namespace to look at, which is all that giving back needs.
+    /// The namespaces to look at, which is all that giving back needs; none means all.
     ///
     /// # Errors
     /// What is wrong.
-    pub fn scope(&self) -> Result<Option<String>, String> {
+    pub fn scope(&self) -> Result<Vec<String>, String> {
         // An empty variable is how a manifest says that there is none.
-        let named = self.watch_namespace.clone().filter(|name| !name.is_empty());
-        named.map(|name| checked("--watch-namespace", name)).transpose()
+        let named = self.watch_namespace.iter().filter(|name| !name.is_empty());
+        named.map(|name| checked("--watch-namespace", name.clone())).collect()
     }
 
     /// The configuration. `variable` reads the environment that the pod's own fields come by.
@@ -124,7 +124,7 @@ impl ControllerArgs {
         let namespace = own("--namespace", &self.namespace, "POD_NAMESPACE");
         let identity = own("--identity", &self.identity, "POD_NAME");
         let namespace = namespace.and_then(|name| noted(&mut problems, checked("--namespace", name)));
-        let watch_namespace = noted(&mut problems, self.scope());
+        let watch_namespaces = noted(&mut problems, self.scope());
         let port_range = noted(&mut problems, ports(&self.port_range));
         if self.sleep_delay.0 > MAX_SLEEP_DELAY {
             problems.push(format!("--sleep-delay: {} is out of range: 0s to 1m", self.sleep_delay));
@@ -146,8 +146,8 @@ impl ControllerArgs {
                 problems.push(format!("{option} is empty"));
             }
         }
-        match (namespace, identity, watch_namespace, port_range) {
-            (Some(namespace), Some(identity), Some(watch_namespace), Some(port_range))
+        match (namespace, identity, watch_namespaces, port_range) {
+            (Some(namespace), Some(identity), Some(watch_namespaces), Some(port_range))
                 if problems.is_empty() =>
             {
                 Ok(Config {
@@ -162,7 +162,7 @@ impl ControllerArgs {
                     port_range,
                     sleep_delay: self.sleep_delay.0,
                     admin: self.admin,
-                    watch_namespace,
+                    watch_namespaces,
                 })
             }
             _ => Err(problems),
@@ -213,11 +213,14 @@ mod tests {
         let config = args(&["--sleep-delay", "3s", "--control-ca", "/dev/null"]).config(of_the_pod).unwrap();
         assert_eq!((config.namespace.as_str(), config.identity.as_str()), ("reveille", "controller-1"));
         assert_eq!((config.port_range, config.sleep_delay.as_secs()), (20_000..=29_999, 3));
-        assert_eq!(config.watch_namespace, None);
+        assert_eq!(config.watch_namespaces.len(), 0);
         let given = args(&["--namespace", "other", "--watch-namespace", "team", "--control-ca", "/dev/null"])
             .config(of_the_pod)
             .unwrap();
-        assert_eq!((given.namespace.as_str(), given.watch_namespace.as_deref()), ("other", Some("team")));
+        assert_eq!(
+            (given.namespace.as_str(), given.watch_namespaces.as_slice()),
+            ("other", ["team".to_owned()].as_slice())
+        );
     }
 
     #[test]

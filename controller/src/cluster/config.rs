@@ -27,6 +27,6 @@ pub struct Config {
     pub sleep_delay: Duration,
     /// Where `/metrics`, `/livez` and `/readyz` are served.
     pub admin: SocketAddr,
-    /// The only namespace that is looked at. None: all of them.
-    pub watch_namespace: Option<String>,
+    /// The only namespaces that are looked at. None: all of them.
+    pub watch_namespaces: Vec<String>,
 }

@@ -23,16 +23,19 @@ const POLL: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The API server's.
-pub async fn give_back_all(client: &Client, namespace: Option<&str>) -> Result<Vec<AppId>, kube::Error> {
-    let api: Api<DeserializeGuard<ScaledApp>> = stores::api(client, namespace);
+pub async fn give_back_all(client: &Client, namespaces: &[String]) -> Result<Vec<AppId>, kube::Error> {
     let mut give_up = None;
     loop {
-        let apps = match api.list(&ListParams::default()).await {
-            Ok(list) => list.items,
-            // Without its definition there is none.
-            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
+        let mut apps = Vec::new();
+        for namespace in stores::scopes(namespaces) {
+            let api: Api<DeserializeGuard<ScaledApp>> = stores::api(client, namespace);
+            match api.list(&ListParams::default()).await {
+                Ok(list) => apps.extend(list.items),
+                // Without its definition there is none.
+                Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            }
+        }
         if apps.is_empty() {
             return Ok(Vec::new());
         }

@@ -32,12 +32,12 @@ struct Workers {
 /// Leads until it is dropped. `make` gets what is watched and gives everything else.
 pub(crate) async fn lead(
     client: &kube::Client,
-    namespace: Option<&str>,
+    namespaces: &[String],
     make: impl FnOnce(stores::Stores) -> World,
 ) -> Result<std::convert::Infallible, Broken> {
     let (tell, mut told) = mpsc::unbounded_channel();
     let mut watches = JoinSet::new();
-    let stores = stores::start(client, namespace, &mut watches, move |concerns| {
+    let stores = stores::start(client, namespaces, &mut watches, move |concerns| {
         // Nobody listens only while everything is being dropped.
         let _ = tell.send(concerns);
     });

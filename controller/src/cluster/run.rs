@@ -59,12 +59,13 @@ pub async fn run(
                     return Err(RunError::Broken("the election has ended".to_owned()));
                 }
             }
-            broken = lead(&client, config.watch_namespace.as_deref(), |stores| World {
+            broken = lead(&client, &config.watch_namespaces, |stores| World {
                 client: client.clone(),
                 ports: Ports::new(client.clone(), &config.namespace, &config.ports_config_map, config.port_range.clone()),
                 reports: Reports::new(client.clone(), &config.identity),
                 metrics: Arc::clone(&metrics),
                 parts: parts.clone(),
+                sleep_delay: config.sleep_delay,
                 looks: World::looks(),
                 stores,
             }) => match broken? {},

@@ -36,8 +36,12 @@ use super::{objects, observe::group_of};
 /// A `ScaledApp` as it is watched: one that cannot be read hides no other.
 pub(crate) type Guarded = DeserializeGuard<ScaledApp>;
 
-/// Copies of what is watched, a moment old.
-pub(crate) struct Stores {
+/// Copies of what is watched, a moment old: one for all namespaces, or one for each of those that are looked after.
+pub(crate) struct Stores(Vec<Scope>);
+
+struct Scope {
+    /// The namespace. None: all.
+    namespace: Option<String>,
     apps: Store<Guarded>,
     services: Store<Service>,
     slices: Store<EndpointSlice>,
@@ -87,14 +91,30 @@ pub(crate) fn is_watched(target: &TargetSpec) -> bool {
 /// Begins to watch. Each task runs until it is dropped; `tell` hears of each change.
 pub(crate) fn start(
     client: &Client,
-    namespace: Option<&str>,
+    namespaces: &[String],
     tasks: &mut JoinSet<()>,
     tell: impl Fn(Concerns) + Clone + Send + 'static,
 ) -> Stores {
+    Stores(scopes(namespaces).map(|namespace| watch_scope(client, namespace, tasks, tell.clone())).collect())
+}
+
+/// Each of these namespaces, or all of them as one if none is named.
+pub(crate) fn scopes(namespaces: &[String]) -> impl Iterator<Item = Option<&str>> {
+    let all = namespaces.is_empty().then_some(None);
+    all.into_iter().chain(namespaces.iter().map(|name| Some(name.as_str())))
+}
+
+fn watch_scope(
+    client: &Client,
+    namespace: Option<&str>,
+    tasks: &mut JoinSet<()>,
+    tell: impl Fn(Concerns) + Clone + Send + 'static,
+) -> Scope {
     let ours = watcher::Config::default().labels(names::APP_LABEL);
     let any = watcher::Config::default;
     let named = |object: &kube::api::ObjectMeta| objects::id(object);
-    Stores {
+    Scope {
+        namespace: namespace.map(str::to_owned),
         apps: watch(api(client, namespace), any(), tasks, tell.clone(), |app: &Guarded| {
             Concerns::App(objects::id(app.meta()))
         }),
@@ -205,23 +225,29 @@ where
 impl Stores {
     /// Waits until all of them are whole.
     pub(crate) async fn whole(&self) {
-        // Only a watch that has ended fails, and with it ends everything.
-        let _ = self.apps.wait_until_ready().await;
-        let _ = self.services.wait_until_ready().await;
-        let _ = self.slices.wait_until_ready().await;
-        let _ = self.autoscalers.wait_until_ready().await;
-        let _ = self.deployments.wait_until_ready().await;
-        let _ = self.stateful_sets.wait_until_ready().await;
+        for scope in &self.0 {
+            // Only a watch that has ended fails, and with it ends everything.
+            let _ = scope.apps.wait_until_ready().await;
+            let _ = scope.services.wait_until_ready().await;
+            let _ = scope.slices.wait_until_ready().await;
+            let _ = scope.autoscalers.wait_until_ready().await;
+            let _ = scope.deployments.wait_until_ready().await;
+            let _ = scope.stateful_sets.wait_until_ready().await;
+        }
+    }
+
+    fn of(&self, namespace: &str) -> Option<&Scope> {
+        self.0.iter().find(|scope| scope.namespace.as_deref().is_none_or(|one| one == namespace))
     }
 
     /// Every app.
     pub(crate) fn app_states(&self) -> Vec<Arc<Guarded>> {
-        self.apps.state()
+        self.0.iter().flat_map(|scope| scope.apps.state()).collect()
     }
 
     /// The unique id of every app, be it one that cannot be read.
     pub(crate) fn uids(&self) -> Vec<String> {
-        self.apps.state().iter().filter_map(|app| app.meta().uid.clone()).collect()
+        self.app_states().iter().filter_map(|app| app.meta().uid.clone()).collect()
     }
 
     /// The names of all apps, and those of the ones that a change concerns.
@@ -233,40 +259,43 @@ impl Stores {
                 _ => false,
             },
         };
-        let state = self.apps.state();
+        let state = self.app_states();
         state.iter().filter(|app| is_among(app)).map(|app| objects::id(app.meta())).collect()
     }
 
     /// An app as it was watched.
     pub(crate) fn app(&self, id: &AppId) -> Option<Arc<Guarded>> {
-        self.apps.get(&key(id))
+        self.of(&id.namespace)?.apps.get(&key(id))
     }
 
     /// A Service.
     pub(crate) fn service(&self, namespace: &str, name: &str) -> Option<Arc<Service>> {
-        self.services.get(&ObjectRef::new(name).within(namespace))
+        self.of(namespace)?.services.get(&ObjectRef::new(name).within(namespace))
     }
 
     /// The slices of a namespace that name one of its apps.
     pub(crate) fn slices(&self, app: &AppId) -> Vec<Arc<EndpointSlice>> {
-        self.slices.state_filter(|slice| of_label(&slice.metadata).as_ref() == Some(app))
+        let Some(scope) = self.of(&app.namespace) else { return Vec::new() };
+        scope.slices.state_filter(|slice| of_label(&slice.metadata).as_ref() == Some(app))
     }
 
     /// The autoscalers of a namespace.
     pub(crate) fn autoscalers(&self, namespace: &str) -> Vec<Arc<HorizontalPodAutoscaler>> {
-        self.autoscalers.state_filter(|one| one.metadata.namespace.as_deref() == Some(namespace))
+        let Some(scope) = self.of(namespace) else { return Vec::new() };
+        scope.autoscalers.state_filter(|one| one.metadata.namespace.as_deref() == Some(namespace))
     }
 
     /// The metadata of a target whose kind is watched.
     pub(crate) fn target(&self, namespace: &str, target: &TargetSpec) -> Option<kube::api::ObjectMeta> {
+        let scope = self.of(namespace)?;
         match target.kind.as_str() {
             _ if !is_watched(target) => None,
             "Deployment" => {
-                let found = self.deployments.get(&ObjectRef::new(&target.name).within(namespace))?;
+                let found = scope.deployments.get(&ObjectRef::new(&target.name).within(namespace))?;
                 Some(found.metadata.clone())
             }
             _ => {
-                let found = self.stateful_sets.get(&ObjectRef::new(&target.name).within(namespace))?;
+                let found = scope.stateful_sets.get(&ObjectRef::new(&target.name).within(namespace))?;
                 Some(found.metadata.clone())
             }
         }
@@ -282,6 +311,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn without_a_name_all_namespaces_are_one_scope() {
+        assert_eq!(scopes(&[]).collect::<Vec<_>>(), [None]);
+        let two = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(scopes(&two).collect::<Vec<_>>(), [Some("a"), Some("b")]);
+    }
 
     #[test]
     fn changes_concern_the_apps_that_depend_on_them() {

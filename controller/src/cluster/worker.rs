@@ -46,6 +46,8 @@ pub(crate) struct Worker {
     memory: Memory,
     /// The app's unique id, for what has to be freed when it is gone.
     uid: Option<String>,
+    /// Traffic no longer leads to the activators for it; they are to serve what is still under way until then.
+    closes_at: Option<tokio::time::Instant>,
 }
 
 /// How a look ended.
@@ -58,7 +60,7 @@ enum Looked {
 
 impl Worker {
     pub(crate) fn new(world: Arc<World>, id: AppId, changed: Arc<Notify>) -> Self {
-        Self { world, id, changed, memory: Memory::default(), uid: None }
+        Self { world, id, changed, memory: Memory::default(), uid: None, closes_at: None }
     }
 
     /// Works until the app is gone.

@@ -1,6 +1,6 @@
 //! What every app's worker shares, and how its work fails.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use kube::Client;
 use tokio::sync::Semaphore;
@@ -24,6 +24,8 @@ pub(crate) struct World {
     pub(crate) reports: Reports,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) parts: Parts,
+    /// How long nodes take to learn of changed endpoints.
+    pub(crate) sleep_delay: Duration,
     /// One permit for each app that is being looked at. Not held while one is put to sleep, which takes its time.
     pub(crate) looks: Semaphore,
 }

@@ -51,6 +51,8 @@ pub(crate) fn nginx(mode: Mode) -> Made {
     let mut pod = nginx_pod();
     if mode == Mode::Bypass {
         pod["readinessGates"] = json!([{ "conditionType": "reveille.dev/direct" }]);
+        // The kubelet's probes by HTTP are requests to nginx as any other, and it would never look idle.
+        pod["containers"][0].as_object_mut().unwrap().remove("readinessProbe");
         // A pod that was told to end goes on answering until the nodes have heard of it.
         pod["containers"][0]["lifecycle"] = json!({ "preStop": { "sleep": { "seconds": 2 } } });
     }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, core::v1::Service};
 use kube::api::{DeleteParams, Patch, PatchParams};
-use reveille_tests_cluster::{Context, ScaledApp, secs, until, workload::service_without_selector};
+use reveille_tests_cluster::{Context, ScaledApp, ms, secs, until, workload::service_without_selector};
 use serde_json::json;
 
 use crate::{
@@ -55,6 +55,8 @@ pub(crate) async fn what_cannot_be(t: Context) {
     let app = ScaledApp::create(&namespace, "signalless", &spec("web")).await;
     let message = app.until_condition("Ready", false, "NoIdleSignal").await;
     assert!(message.contains("idle.scrape"), "{message}");
+    // Which is the older one is known to the second.
+    tokio::time::sleep(ms(1_100)).await;
     let second = ScaledApp::create(&namespace, "second", &spec("web")).await;
     second.until_condition("Ready", false, "TargetConflict").await;
     app.delete().await;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Service};
 use kube::{Api, api::DeleteParams};
-use reveille_core::resource::names;
+use reveille_core::resource::{TrafficMode, names};
+use tokio::time::Instant;
 
 use super::{Looked, Worker};
 use crate::cluster::{
@@ -63,7 +64,15 @@ impl Worker {
     /// Takes away everything of ours.
     async fn leave(&mut self, mut seen: Observed) -> Result<Looked, WorkError> {
         let (client, namespace) = (self.world.client.clone(), &self.id.namespace);
-        apply::slices(&client, namespace, &seen, &[]).await?;
+        if !seen.slices.is_empty() {
+            apply::slices(&client, namespace, &seen, &[]).await?;
+            let goes_on = seen.service.as_ref().is_ok_and(|service| service.mode == TrafficMode::Bypass);
+            self.closes_at = goes_on.then(|| Instant::now() + self.world.sleep_delay);
+        }
+        // Until the nodes have heard of it they lead clients to the activators, which serve them as long as there is the app.
+        if let Some(left) = self.closes_at.and_then(|at| at.checked_duration_since(Instant::now())) {
+            return Ok(Looked::Again(left));
+        }
         if let Some(uid) = &seen.app.metadata.uid {
             self.world.ports.free(uid).await?;
         }
