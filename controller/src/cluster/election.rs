@@ -15,9 +15,9 @@ use tokio::{sync::watch, time::Instant};
 pub use self::store::{KubeLeases, LeaseRecord, LeaseStore, StoreError};
 
 /// How long a Lease that nobody renews keeps others out.
-pub const DURATION: Duration = Duration::from_secs(15);
+pub const DURATION: Duration = Duration::from_secs(12);
 /// After so long without a renewal its holder does not lead any more.
-pub const DEADLINE: Duration = Duration::from_secs(10);
+pub const DEADLINE: Duration = Duration::from_secs(8);
 /// How often it is renewed, and looked at by those who stand by.
 const EVERY: Duration = Duration::from_secs(2);
 /// How long one request to the API server may take.

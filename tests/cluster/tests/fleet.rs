@@ -130,7 +130,7 @@ pub(crate) async fn the_leader_is_killed(t: Context) {
     app.until_asleep().await;
     app.reveille.until_ready().await;
     t.figure(&format!("leader killed: another leads after {}", seconds(led)));
-    assert!(led < secs(20), "{led:?}");
+    assert!(led < secs(15), "{led:?}");
 }
 
 /// Every image of the planes is replaced under load: nothing fails, held or flowing.

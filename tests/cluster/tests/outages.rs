@@ -100,12 +100,16 @@ pub(crate) async fn api_server_with_apps(t: Context) {
     tokio::time::sleep(secs(30)).await; // that long is what is to be shown
     let started = Instant::now();
     t.cluster.start_api_server().await;
+    until("the held ones have woken it", secs(90), async || asleep.replicas().await > 0).await;
+    let woken = started.elapsed();
     let tally = held.join().await;
     let served = started.elapsed();
     let flowed = flowing.end().await;
     t.figure(&format!(
-        "API server gone for 30 s: awake: {}; held requests were answered {} after its start: {}",
+        "API server gone for 30 s: awake: {}; the sleeping app's count was raised {} after the server's start, and Kubernetes \
+         had a pod for it after {}: {}",
         flowed.text(),
+        seconds(woken),
         seconds(served),
         tally.text()
     ));
