@@ -42,7 +42,7 @@ activator:
   accessLog: true
   resources: {requests: {cpu: 10m, memory: 32Mi}, limits: null}
 controller:
-  sleepDelay: 1s
+  sleepDelay: 2s
   resources: {requests: {cpu: 10m, memory: 32Mi}, limits: null}
 "#;
 
