@@ -122,6 +122,29 @@ fn wrong_usage_ends_with_2() {
 }
 
 #[test]
+fn every_command_and_option_stands_in_the_reference() {
+    let page = include_str!("../../../docs/reference/commands.md");
+    let mut command = Cli::command();
+    command.build();
+    let mut checked = 0;
+    let mut left: Vec<_> = vec![(String::from("reveille"), &command)];
+    while let Some((name, command)) = left.pop() {
+        assert!(page.contains(&name), "{name}");
+        for option in command.get_arguments().filter_map(|argument| argument.get_long()) {
+            // A few stand in a column of their own, without their value.
+            let stands = [format!("`--{option}`"), format!("`--{option} "), format!(", `--{option}")];
+            let stands =
+                stands.iter().any(|written| page.contains(written)) || page.contains(&format!("--{option} "));
+            assert!(stands, "{name} --{option}");
+            checked += 1;
+        }
+        let subcommands = command.get_subcommands().filter(|sub| sub.get_name() != "help");
+        left.extend(subcommands.map(|sub| (format!("{name} {}", sub.get_name()), sub)));
+    }
+    assert!(checked > 30, "{checked}");
+}
+
+#[test]
 fn help_fits_the_terminal_and_shows_examples() {
     let mut command = Cli::command();
     command.build();

@@ -55,6 +55,34 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The end of `type`, the status and the title.
+    /// Every kind.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 23] = [
+        Self::UnknownApp,
+        Self::UnknownDeployment,
+        Self::InUse,
+        Self::WrongPhase,
+        Self::Blocked,
+        Self::Stopping,
+        Self::Unavailable,
+        Self::TooManyStreams,
+        Self::Conflict,
+        Self::NotDone,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::TooManyFailures,
+        Self::UnknownPath,
+        Self::WrongMethod,
+        Self::BadRequest,
+        Self::BodyTooLong,
+        Self::BodyTooSlow,
+        Self::NotJson,
+        Self::ForeignHost,
+        Self::ForeignOrigin,
+        Self::TimedOut,
+        Self::Internal,
+    ];
+
     /// The end of `type`.
     pub(super) fn name(self) -> &'static str {
         self.describe().0

@@ -28,12 +28,14 @@
 //! | [`triton`] | a real Triton and its own clients: what wakes it, what does not |
 //! | [`by_hand`] | sleep and wake as asked for |
 //! | [`admin_port`] | health, metrics, and whom the admin port refuses |
+//! | [`api`] | the Scale API, schedules, keys, events and their commands |
 //! | [`command_line`] | the commands and their exit codes |
 //! | [`bad_files`] | files that are refused, with every problem named |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
 
 mod admin_port;
+mod api;
 mod bad_files;
 mod bad_input;
 mod bodies;

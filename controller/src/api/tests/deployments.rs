@@ -93,7 +93,8 @@ async fn a_request_wakes_it_again_unless_it_was_said_otherwise() {
 #[track_caller]
 fn error(body: Value) -> String {
     let body = timeless(body, "timestamp");
-    let fields: Vec<_> = body.as_object().unwrap().keys().collect();
+    let mut fields: Vec<_> = body.as_object().unwrap().keys().collect();
+    fields.sort_unstable();
     assert_eq!(fields, ["error", "message", "status", "timestamp"]);
     assert_eq!(body["status"], "error");
     assert!(!body["message"].as_str().unwrap().is_empty());

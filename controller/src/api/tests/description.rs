@@ -58,6 +58,19 @@ async fn each_route_is_described_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn every_call_and_refusal_stands_in_the_reference() {
+    let page = include_str!("../../../../docs/reference/api.md");
+    for operation in operations(&document().await).into_keys() {
+        assert!(page.contains(&format!("`{operation}`")), "{operation}");
+    }
+    for kind in crate::api::problem::Kind::ALL {
+        // Those of the Scale API have no name there, as its errors have no type.
+        let unnamed = ["unknown-deployment", "unavailable", "conflict", "not-done"];
+        assert!(unnamed.contains(&kind.name()) || page.contains(&format!("`{}`", kind.name())), "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn every_reference_leads_somewhere() {
     let document = document().await;
     let text = document.to_string();
