@@ -95,7 +95,7 @@ impl Board {
             None => palette.paint(
                 Paint::Dim,
                 &cut(
-                    &format!("{} apps, as of {now:.0}; Ctrl-C ends this", self.apps.len()),
+                    &format!("apps: {}, as of {now:.0}; Ctrl-C ends this", self.apps.len()),
                     width,
                     Cut::KeepStart,
                 ),

@@ -153,7 +153,7 @@ impl<'a> View<'a> {
         let lines = self.board.lines(self.console.width, height, self.console.palette, lost);
         // Over what is there, each line to its end, then all below: a cleared screen would flicker.
         let home = if self.drawn.is_none() { "\x1b[2J\x1b[H" } else { "\x1b[H" };
-        let text: String = lines.iter().map(|line| format!("{line}\x1b[K\r\n")).collect();
+        let text: String = lines.iter().map(|line| format!("{line}\x1b[K\n")).collect();
         self.console.raw(&format!("{home}{text}\x1b[J"))?;
         (self.drawn, self.stale) = (Some(Instant::now()), false);
         Ok(())

@@ -83,7 +83,7 @@ async fn the_table_goes_on_with_time_and_stands_still_without_a_connection() {
     tokio::time::advance(Duration::from_secs(5)).await;
     let lines = board.lines(80, 24, Palette::OFF, None);
     assert_eq!(lines[1], "web   Awake         1          0     0     5s        25s  127.0.0.1:8081");
-    assert_eq!(lines[2], "1 apps, as of 2026-01-02T03:00:15Z; Ctrl-C ends this");
+    assert_eq!(lines[2], "apps: 1, as of 2026-01-02T03:00:15Z; Ctrl-C ends this");
     let lines = board.lines(80, 24, Palette::OFF, Some("why"));
     assert!(lines[1].contains(" 30s "), "{lines:?}");
     assert_eq!(lines[2], "connection lost, connecting again: why");
