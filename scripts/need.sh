@@ -129,26 +129,26 @@ need_cargo_deny() {
         || die "cargo-deny could not be installed" "see what this says: cargo install --locked cargo-deny --version '$cargo_deny_version'"
 }
 
-# promtool comes out of Prometheus's package alone: installing that would set up a server.
-need_promtool() {
-    has promtool && return
+# promtool and prometheus come out of Prometheus's package alone: installing that would set up a server.
+need_prometheus() { # TOOL
+    has "$1" && return
     local by_hand="apt-get install -y --no-install-recommends prometheus"
     if ! has apt-get || ! has dpkg-deb; then
-        die "promtool is missing" "it is part of Prometheus: https://prometheus.io/download"
+        die "$1 is missing" "it is part of Prometheus: https://prometheus.io/download"
     fi
-    say "fetching promtool ..."
-    fetch_promtool >/dev/null 2>&1 || die "promtool could not be fetched" "run as root: $by_hand"
+    say "fetching Prometheus ..."
+    fetch_prometheus >/dev/null 2>&1 || die "$1 could not be fetched" "run as root: $by_hand"
 }
 
-fetch_promtool() (
+fetch_prometheus() (
     set -e
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     mkdir -p "$tools"
     cd "$folder"
     apt-get download -qq prometheus || { as_root apt-get update -qq && apt-get download -qq prometheus; } || exit 1
-    dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool || exit 1
-    cp usr/bin/promtool "$OLDPWD/$tools/promtool"
+    dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool ./usr/bin/prometheus || exit 1
+    cp usr/bin/promtool usr/bin/prometheus "$OLDPWD/$tools/"
 )
 
 need_grpcio() {
@@ -296,7 +296,7 @@ need() {
         clippy) need_component clippy clippy ;;
         rustfmt) need_component fmt rustfmt ;;
         cargo-deny) need_cargo_deny ;;
-        promtool) need_promtool ;;
+        promtool | prometheus) need_prometheus "$1" ;;
         h2load) need_program h2load nghttp2-client ;;
         haproxy) need_program haproxy haproxy ;;
         wrk) need_program wrk wrk ;;

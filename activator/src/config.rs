@@ -48,6 +48,9 @@ pub struct ClientTimeouts {
 pub struct Drain {
     /// Go on accepting for so long while telling clients to go, if any is connected. Default: 500 ms.
     pub lame_duck: Duration,
+    /// Go on accepting for so long at least, whether anybody is connected or not: until nobody is led here any more.
+    /// Default: 0.
+    pub accept_for: Duration,
     /// Wait so long at most for held and in-flight work. Default: 30 s.
     pub grace: Duration,
 }
@@ -84,6 +87,10 @@ impl Default for ClientTimeouts {
 
 impl Default for Drain {
     fn default() -> Self {
-        Self { lame_duck: Duration::from_millis(500), grace: Duration::from_secs(30) }
+        Self {
+            lame_duck: Duration::from_millis(500),
+            accept_for: Duration::ZERO,
+            grace: Duration::from_secs(30),
+        }
     }
 }

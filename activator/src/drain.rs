@@ -52,7 +52,9 @@ pub(crate) async fn run(shared: &Shared, workers: &[WorkerHandle], force: impl F
     tracing::info!(connections = connected(), "draining: telling clients to go");
     shared.set_stage(Stage::LameDuck);
     let gentle = async {
+        let accept_until = Instant::now() + config.accept_for;
         nobody_connected(shared, Instant::now() + config.lame_duck).await;
+        tokio::time::sleep_until(accept_until).await;
         shared.set_stage(Stage::Draining);
         tell(workers, || Command::Drain);
         // The listeners' queues are taken over before anyone looks whether somebody is connected.

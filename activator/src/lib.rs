@@ -16,10 +16,12 @@
 //! | `request` | one request: checks, headers, forwarding, bodies |
 //! | [`error`], `respond` | every error the activator makes, and how a client sees it |
 //! | `drain` | the way out: lame duck, grace, force |
+//! | [`cluster`] | how it meets Kubernetes |
 //!
 //! Each worker is a thread with a runtime, listeners (`SO_REUSEPORT`) and upstream connections of its own; a
 //! warm request never leaves its worker and takes no lock.
 
+pub mod cluster;
 pub mod config;
 pub mod error;
 pub mod traits;
@@ -40,4 +42,4 @@ mod respond;
 mod server;
 mod worker;
 
-pub use server::{Activator, build};
+pub use server::{Activator, NotShut, build};

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -23,9 +23,12 @@ use crate::{error::Kind, server::Shared};
 /// Upper bounds of the buckets of request durations, in seconds.
 const DURATIONS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0];
-/// Upper bounds of the buckets of hold durations, in seconds: to half an hour, as GPU nodes take minutes.
-const HOLDS: [f64; 14] =
-    [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0, 420.0, 900.0, 1_800.0];
+/// Upper bounds of the buckets of hold durations, in seconds: to half an hour, as GPU nodes take minutes. Dense where
+/// deadlines lie, so that a quantile can be told from one.
+const HOLDS: [f64; 20] = [
+    0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 45.0, 60.0, 120.0, 180.0, 300.0, 420.0,
+    600.0, 900.0, 1_800.0,
+];
 /// Status classes; the first is for requests that got no answer.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -59,9 +62,9 @@ impl Protocol {
     }
 }
 
-/// What each app's requests count on the warm path.
+/// What each app's requests count on the warm path. A worker that had none of them has no room for them.
 pub(crate) struct AppStats {
-    workers: Box<[WorkerStats]>,
+    workers: Box<[OnceLock<Box<WorkerStats>>]>,
 }
 
 /// One worker's part.
@@ -75,12 +78,12 @@ struct WorkerStats {
 
 impl AppStats {
     pub(crate) fn new(workers: usize) -> Self {
-        Self { workers: (0..workers.max(1)).map(|_| WorkerStats::default()).collect() }
+        Self { workers: (0..workers.max(1)).map(|_| OnceLock::new()).collect() }
     }
 
     /// A request has ended.
     pub(crate) fn ended(&self, worker: usize, protocol: Protocol, class: Option<u16>, took: Duration) {
-        let stats = &self.workers[worker];
+        let stats = self.workers[worker].get_or_init(Box::default);
         let class = usize::from(class.unwrap_or(0)).min(CLASSES.len() - 1);
         stats.classes[protocol as usize][class].fetch_add(1, Ordering::Relaxed);
         let seconds = took.as_secs_f64();
@@ -90,7 +93,7 @@ impl AppStats {
     }
 
     fn sum(&self, of: impl Fn(&WorkerStats) -> &AtomicU64) -> u64 {
-        self.workers.iter().map(|stats| of(stats).load(Ordering::Relaxed)).sum()
+        self.workers.iter().filter_map(OnceLock::get).map(|stats| of(stats).load(Ordering::Relaxed)).sum()
     }
 
     fn histogram(&self) -> proto::Histogram {

@@ -16,13 +16,13 @@ use reveille_core::{activity::Activity, app::AppId};
 use tokio::{runtime::Handle, sync::watch};
 
 use crate::{
-    app::App,
+    app::{App, LeaseEnd},
     bind,
     config::Config,
     drain::{self, Stage},
     hold::Budget,
     metrics::Metrics,
-    registry::Registry,
+    registry::{Ports, Registry},
     traits::{Directory, Waker},
     worker::{Command, Target, WorkerHandle},
 };
@@ -80,7 +80,7 @@ pub struct Activator {
     shared: Arc<Shared>,
     workers: Arc<[WorkerHandle]>,
     gateway: Option<SocketAddr>,
-    bind_errors: watch::Receiver<Vec<BindError>>,
+    ports: watch::Receiver<Ports>,
 }
 
 /// A port that could not be opened.
@@ -92,6 +92,22 @@ pub struct BindError {
     pub listen: SocketAddr,
     /// What the system said.
     pub reason: String,
+}
+
+/// Why a gate was not shut.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotShut {
+    /// There is no such app.
+    #[error("it does not know {0}")]
+    Unknown(AppId),
+    /// It is shut under a newer epoch.
+    #[error("{app} is shut for a newer attempt than {epoch}")]
+    Old {
+        /// Which app.
+        app: AppId,
+        /// The epoch that was asked for.
+        epoch: u64,
+    },
 }
 
 /// Builds an activator: binds the gateway, starts the workers, and takes over all that the directory has to
@@ -133,10 +149,12 @@ pub async fn build(
             Some(bound)
         }
     };
-    let (mut registry, bind_errors) = Registry::new(shared.clone(), workers.clone());
-    while let Some(Some(change)) = directory.next().now_or_never() {
+    let (mut registry, ports) = Registry::new(shared.clone(), workers.clone());
+    // Unconstrained, or after 128 changes tokio says that there is none, for the sake of other tasks.
+    while let Some(Some(change)) = tokio::task::unconstrained(directory.next()).now_or_never() {
         registry.apply(change).await;
     }
+    registry.workers_caught_up().await;
     shared.control.spawn(async move {
         while let Some(change) = directory.next().await {
             registry.apply(change).await;
@@ -144,7 +162,7 @@ pub async fn build(
         tracing::warn!("the directory has ended; going on with what it said last");
         std::future::pending::<()>().await;
     });
-    Ok(Activator { shared, workers, gateway, bind_errors })
+    Ok(Activator { shared, workers, gateway, ports })
 }
 
 impl Activator {
@@ -153,9 +171,18 @@ impl Activator {
         self.gateway
     }
 
+    /// What is listened on for apps, as it changes.
+    pub(crate) fn ports(&self) -> watch::Receiver<Ports> {
+        self.ports.clone()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Ports that could not be opened, as of now.
     pub fn bind_errors(&self) -> Vec<BindError> {
-        self.bind_errors.borrow().clone()
+        self.ports.borrow().refused.clone()
     }
 
     /// Whether it takes new work: false once it drains.
@@ -170,8 +197,12 @@ impl Activator {
 
     /// Shuts the app's gate for at most `lease` and says what was counted as of that instant. Again with the
     /// same epoch renews it.
-    pub fn shut(&self, app: &AppId, epoch: u64, lease: Duration) -> Option<Activity> {
-        Some(self.shared.app(app)?.shut(epoch, lease))
+    ///
+    /// # Errors
+    /// If there is no such app, or it is shut under a newer epoch.
+    pub fn shut(&self, app: &AppId, epoch: u64, lease: Duration) -> Result<Activity, NotShut> {
+        let found = self.shared.app(app).ok_or_else(|| NotShut::Unknown(app.clone()))?;
+        found.shut(epoch, LeaseEnd::After(lease)).ok_or_else(|| NotShut::Old { app: app.clone(), epoch })
     }
 
     /// Ends the lease of that epoch.

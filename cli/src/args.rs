@@ -5,6 +5,7 @@ mod tests;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr};
 
+pub use crate::cluster::args::ActivatorArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use reveille_controller::keys::{
@@ -16,7 +17,7 @@ use reveille_core::{
     quantity::{ByteSize, HumanDuration},
 };
 
-use crate::file::parse_address;
+use crate::{cluster::controller_args::ControllerArgs, file::parse_address};
 
 /// Let apps sleep while nobody calls them, and wake them on the first request.
 ///
@@ -106,8 +107,12 @@ pub enum Command {
     Wake(WakeArgs),
     /// Put an app to sleep now instead of after its idle time
     Sleep(SleepArgs),
+    /// Run an activator of a Kubernetes cluster: it holds requests, wakes apps and forwards
+    Activator(ActivatorArgs),
     /// Print the definition of ScaledApp, by which a Kubernetes cluster knows apps
     Crd(CrdArgs),
+    /// Run the control plane of a cluster, in a pod
+    Controller(Box<ControllerArgs>),
     /// Make keys for the API
     Key(KeyArgs),
     /// Print what makes a shell complete these commands
@@ -178,7 +183,7 @@ pub struct LocalArgs {
     pub log_format: LogFormat,
 }
 
-/// How `reveille local` logs.
+/// How a command that runs on logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// Pretty on a terminal, JSON otherwise.
@@ -384,7 +389,7 @@ impl FromStr for AppArg {
 /// The most threads that may forward requests.
 const MAX_WORKERS: u16 = 1024;
 
-fn parse_workers(text: &str) -> Result<u16, String> {
+pub(crate) fn parse_workers(text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(workers @ 1..=MAX_WORKERS) => Ok(workers),
         Ok(0) => Err("no thread would forward requests; leave it out for one per core".to_owned()),

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`args`] | the command line and its help |
 //! | [`local`] | `reveille local`: both planes in one process |
+//! | [`cluster`] | `reveille activator`, `reveille controller`: one plane of a cluster in a process |
 //! | [`mod@file`] | the configuration file of local mode, checked with every problem at once |
+//! | `process` | what every command does alike that runs until it is told to stop |
 //! | [`commands`] | all other commands |
 //! | [`client`] | the calls to the admin port |
 //! | [`output`] | tables, times, colours |
@@ -12,11 +14,13 @@
 
 pub mod args;
 pub mod client;
+pub mod cluster;
 pub mod commands;
 pub mod exit;
 pub mod file;
 pub mod local;
 pub mod output;
+mod process;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
@@ -59,6 +63,7 @@ fn run(cli: Cli, console: &mut Console) -> Result<Exit, CliError> {
     };
     match cli.command {
         Command::Local(args) => local::run(&args),
+        Command::Activator(args) => cluster::activator::run(&args),
         Command::Check(args) => Ok(commands::check::check(&args.file(std::env::var_os("REVEILLE_CONFIG")))),
         Command::Status(args) => {
             call(&client()?, async |client| commands::status::run(client, args, output, console).await)
@@ -72,6 +77,7 @@ fn run(cli: Cli, console: &mut Console) -> Result<Exit, CliError> {
         Command::Sleep(args) => {
             call(&client()?, async |client| commands::sleep::run(client, args, output, console).await)
         }
+        Command::Controller(args) => cluster::controller::run(&args),
         Command::Crd(_) => commands::crd::crd(output, console).map(|()| Exit::Ok),
         Command::Key(KeyArgs { command: KeyCommand::New(args) }) => {
             commands::key::new(args, output, console).map(|()| Exit::Ok)

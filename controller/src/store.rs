@@ -203,6 +203,7 @@ impl Store {
             }
         };
         if news {
+            self.metrics.deadline(&entry.id, entry.policy.wake.deadline);
             self.metrics.phase(&entry.id, entry.phase);
             table.tell(&Change::App(entry));
         }

@@ -4,7 +4,8 @@
 #
 #   tests/cluster/sandbox.sh COMMAND...
 #
-# REVEILLE_SANDBOX_PID names a file for the pid whose namespaces `nsenter --net --mount --target` enters.
+# REVEILLE_SANDBOX_PID names a file for the pid whose namespaces `nsenter --net --mount --target` enters, which is removed at
+# the end.
 # There is no way out to the network. What the command needs has to be built and fetched before.
 set -euo pipefail
 
@@ -106,4 +107,8 @@ status=0
 wait "$sandbox" 2>/dev/null || status=$?
 wait "$sandbox" 2>/dev/null || true # a signal ended the first wait before the sandbox ended
 remove_groups "$group"
+if [ -n "${REVEILLE_SANDBOX_PID-}" ]; then
+    rm -f "$REVEILLE_SANDBOX_PID"
+    echo "the sandbox is gone, with all that ran in it"
+fi
 exit "$status"

@@ -166,7 +166,12 @@ impl Drop for Held {
     fn drop(&mut self) {
         let ticket = self.ticket;
         let app = &self.app;
-        let left = app.change(|state| state.queue.remove(ticket));
+        let left = app.change(|state| {
+            let left = state.queue.remove(ticket);
+            // The wake was asked for on behalf of those who waited: the next one asks again.
+            state.asked &= !state.queue.is_empty() || state.wanted;
+            left
+        });
         if let Some(waiter) = left {
             app.shared.budget.refund(waiter.bytes);
         }

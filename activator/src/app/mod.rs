@@ -33,6 +33,7 @@ use reveille_core::{
     invariants,
     phase::Phase,
 };
+pub(crate) use sleep::LeaseEnd;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -95,7 +96,8 @@ enum Woken {
 /// A shut of the sleep protocol.
 struct Lease {
     epoch: u64,
-    until: Instant,
+    /// None: until it is told.
+    until: Option<Instant>,
 }
 
 /// What a held request is told.
@@ -169,6 +171,16 @@ impl App {
                 .iter()
                 .map(|new| {
                     if let Some(old) = known(new) {
+                        let was = state.entry.endpoints.iter().find(|was| was.generation == new.generation);
+                        // Only news: what was found out by probes and requests holds against what was said before.
+                        match was.map(|was| (was.ready, new.ready)) {
+                            Some((false, true)) => old.set_usable(true),
+                            Some((true, false)) if old.is_usable() => {
+                                old.set_usable(false);
+                                applied.to_probe.push(old.clone());
+                            }
+                            _ => {}
+                        }
                         return old;
                     }
                     let endpoint = Arc::new(Endpoint::new(new));

@@ -16,7 +16,7 @@ use reveille_core::{
     wake::{Failure, FailureKind, Step, WakeId},
 };
 
-use super::{Admission, App, held::Held};
+use super::{Admission, App, LeaseEnd, held::Held};
 use crate::{
     config::{Config, HoldLimits},
     error::Kind,
@@ -281,7 +281,7 @@ async fn the_shut_holds_newcomers_and_the_commit_wakes_again_for_them() {
     assert!(world.app.gate.word().is_open());
     let before = world.app.activity();
     world.apply(|entry| entry.phase = Phase::FallingAsleep);
-    let counted = world.app.shut(5, Duration::from_secs(5));
+    let counted = world.app.shut(5, LeaseEnd::After(Duration::from_secs(5))).unwrap();
     assert!(invariants::nothing_passed(&before, &counted), "{counted:?}");
     let mut held = world.hold();
     assert!(told(&mut held).is_none());
@@ -300,7 +300,7 @@ async fn an_aborted_sleep_lets_held_requests_pass() {
     let mut world = World::new("{}");
     world.awake(1);
     world.apply(|entry| entry.phase = Phase::FallingAsleep);
-    world.app.shut(1, Duration::from_secs(5));
+    world.app.shut(1, LeaseEnd::After(Duration::from_secs(5)));
     let mut held = world.hold();
     world.app.open(2);
     world.apply(|entry| entry.phase = Phase::Awake);
@@ -313,10 +313,59 @@ async fn an_aborted_sleep_lets_held_requests_pass() {
 async fn a_lease_that_nobody_renews_ends_by_itself() {
     let mut world = World::new("{}");
     world.awake(1);
-    world.app.shut(1, Duration::from_millis(20));
+    world.app.shut(1, LeaseEnd::After(Duration::from_millis(20)));
     let mut held = world.hold();
     let admission = held.verdict().await.unwrap();
     drop(admission);
+}
+
+#[tokio::test]
+async fn an_older_attempt_takes_no_lease_from_a_newer_one() {
+    let mut world = World::new("{}");
+    world.awake(1);
+    assert!(world.app.shut(2, LeaseEnd::After(Duration::from_secs(5))).is_some());
+    assert_eq!(world.app.shut(1, LeaseEnd::After(Duration::from_secs(5))), None);
+    let mut held = world.hold();
+    world.app.open(1);
+    assert!(told(&mut held).is_none());
+    world.app.open(2);
+    assert!(admitted(&mut held).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_ends_when_told_does_not_end_by_itself() {
+    let mut world = World::new("{}");
+    world.awake(1);
+    world.app.shut(4, LeaseEnd::WhenTold).unwrap();
+    let mut held = world.hold();
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    world.app.end_leases(3);
+    assert!(told(&mut held).is_none());
+    world.app.end_leases(4);
+    assert!(admitted(&mut held).is_some());
+}
+
+#[tokio::test]
+async fn what_the_directory_newly_says_of_an_endpoint_holds() {
+    let mut world = World::new("{}");
+    world.awake(1);
+    let ready = |entry: &mut AppEntry, ready| entry.endpoints[0].ready = ready;
+    world.apply(|entry| ready(entry, false));
+    assert!(!world.app.gate.word().is_open());
+    world.apply(|entry| ready(entry, true));
+    assert!(world.app.gate.word().is_open());
+    let endpoint = world.app.view().endpoints[0].clone();
+    world.app.endpoint_failed(&endpoint);
+    world.apply(|entry| entry.hosts = Arc::from(["x.org".to_owned()]));
+    assert!(!world.app.gate.word().is_open(), "it is no news that it was called ready");
+}
+
+#[tokio::test]
+async fn who_comes_after_all_have_left_asks_again() {
+    let world = World::new("{}");
+    drop(world.hold());
+    let _held = world.hold();
+    assert_eq!(world.asked(), [1, 1]);
 }
 
 #[tokio::test]

@@ -45,6 +45,8 @@ pub(crate) enum Framing {
     Close,
 }
 
+const NOT_HTTP: &str = "it does not begin with HTTP/1.0 or HTTP/1.1";
+
 /// What came is not HTTP/1.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -68,7 +70,8 @@ pub(crate) fn parse(
         if buffer.as_slice().len() > LONGEST_HEAD {
             return Err(Malformed("the head is longer than 400 KiB"));
         }
-        return Ok(None);
+        // Whoever speaks something else may never send an empty line, nor end.
+        return if begins_as_http(buffer.as_slice()) { Ok(None) } else { Err(Malformed(NOT_HTTP)) };
     };
     let bytes = buffer.take(end);
     let mut space = fields::space();
@@ -96,6 +99,13 @@ pub(crate) fn parse(
     }))
 }
 
+/// Whether these may be the first bytes of a response.
+fn begins_as_http(bytes: &[u8]) -> bool {
+    const BEGIN: &[u8] = b"HTTP/1.";
+    let compared = bytes.len().min(BEGIN.len());
+    bytes[..compared] == BEGIN[..compared]
+}
+
 /// Whether another response to the same request follows.
 pub(crate) fn is_interim(status: StatusCode) -> bool {
     status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
@@ -110,7 +120,7 @@ pub(super) fn has_no_body(status: StatusCode, to_head: bool) -> bool {
 
 fn what(error: httparse::Error) -> &'static str {
     match error {
-        httparse::Error::Version => "it does not begin with HTTP/1.0 or HTTP/1.1",
+        httparse::Error::Version => NOT_HTTP,
         httparse::Error::Status => "the status is not a number of three digits",
         httparse::Error::HeaderName => "a field's name is not valid (RFC 9110, 5.1)",
         httparse::Error::HeaderValue => "a field's value is not valid (RFC 9110, 5.5)",

@@ -318,3 +318,7 @@ fn response(head: &Head) -> Response<()> {
     *response.version_mut() = Version::HTTP_11;
     response
 }
+
+#[cfg(test)]
+#[path = "http1_tests.rs"]
+mod tests;

@@ -72,15 +72,18 @@ pub(super) struct Proxy(pub(super) IpNet);
 
 impl<'de> Deserialize<'de> for Proxy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let net = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| IpNet::from(ip)));
-        net.map(|net: IpNet| Self(net.trunc())).map_err(|_| {
-            D::Error::custom(format_args!(
-                "{} is no network; write one such as 10.0.0.0/8, or an IP",
-                quote(&text)
-            ))
-        })
+        parse_network(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
     }
+}
+
+/// Reads a network, or one address.
+///
+/// # Errors
+/// How it is written.
+pub fn parse_network(text: &str) -> Result<IpNet, String> {
+    let net = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| IpNet::from(ip)));
+    net.map(|net: IpNet| net.trunc())
+        .map_err(|_| format!("{} is no network; write one such as 10.0.0.0/8, or an IP", quote(text)))
 }
 
 /// Whether two sockets cannot listen on both at a time: the same port of the same address, or of every

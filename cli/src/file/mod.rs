@@ -24,6 +24,7 @@ use std::{
     io::{self, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ipnet::IpNet;
@@ -31,7 +32,7 @@ use reveille_controller::local::config::LocalApp;
 
 pub(crate) use self::{address::conflict, hint::nearest};
 pub use self::{
-    address::parse as parse_address,
+    address::{parse as parse_address, parse_network},
     free::{Obstacles, check_ports_free, obstacles},
     problem::{Place, Problem, Problems},
 };
@@ -51,7 +52,7 @@ pub struct LocalConfig {
     /// The proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The apps, in the file's order.
-    pub apps: Vec<LocalApp>,
+    pub apps: Vec<Arc<LocalApp>>,
     /// Every address that Reveille listens on (admin, gateway, ports of apps), and where the file says so.
     pub binds: Vec<Bind>,
 }

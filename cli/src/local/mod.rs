@@ -6,14 +6,12 @@
 //! | [`reload`] | taking over a changed file while serving |
 //! | [`access`] | who may call the admin port |
 //! | [`state`] | where scheduled wakes are kept |
-//! | [`signals`] | what the process is told from outside |
-//! | [`logging`] | where the log goes, and in which form |
+//! | [`memory`] | giving back what reading the file took |
 
 mod access;
-mod logging;
+mod memory;
 mod planes;
 mod reload;
-mod signals;
 mod state;
 
 use std::{
@@ -34,12 +32,15 @@ use tokio::net::TcpListener;
 use self::{
     planes::{LocalDirectory, LocalFleet, LocalWaker, ServedApps},
     reload::Reloader,
-    signals::{Signal, Signals},
 };
 use crate::{
     args::LocalArgs,
     exit::{CliError, Exit},
     file::{self, Bind, LocalConfig, Problems},
+    process::{
+        self, Finished, cannot, logging, metrics,
+        signals::{Signal, Signals},
+    },
 };
 
 /// Runs the apps of the file until it is told to stop.
@@ -58,23 +59,9 @@ pub fn run(args: &LocalArgs) -> Result<Exit, CliError> {
     access::check(config.admin, args)?;
     logging::start(args.log_format);
     raise_open_files(&config, args);
-    end_with_the_control_plane();
+    process::end_with_this_thread("the control plane");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(args, config))
-}
-
-/// The control plane's tasks run on this thread. If one of them panics, apps would no longer wake or sleep
-/// without anybody noticing: the process ends instead, and with it, by their guardians, the apps.
-fn end_with_the_control_plane() {
-    let control = std::thread::current().id();
-    let print = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        print(panic);
-        if std::thread::current().id() == control {
-            tracing::error!("the control plane has failed, which is a bug; Reveille ends");
-            std::process::abort();
-        }
-    }));
 }
 
 /// The file with what the command line overrides, if every address in it is free.
@@ -92,11 +79,9 @@ fn override_admin(config: &mut LocalConfig, admin: Option<SocketAddr>) {
     config.admin = admin;
 }
 
-/// One listener for each worker and port, and two sockets for each request: takes what the system allows.
+/// Takes what the system allows, and says so if that is little.
 fn raise_open_files(config: &LocalConfig, args: &LocalArgs) {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
-    let limit = if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft };
+    let Some(limit) = process::raise_open_files() else { return };
     let workers = args.workers.map_or_else(|| config::Config::default().workers.get(), usize::from);
     let listeners = (config.binds.len() * workers) as u64;
     if listeners * 2 > limit {
@@ -110,7 +95,7 @@ fn raise_open_files(config: &LocalConfig, args: &LocalArgs) {
 
 async fn serve(args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> {
     let mut signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
-    let registry = planes::registry();
+    let registry = metrics::registry();
     let keys = access::Keys::read(args.keys.as_deref()).await?;
     let access = Access::new(keys.ring, &registry).expect("a new registry has no names");
     let admin =
@@ -148,7 +133,10 @@ async fn serve(args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> 
         let _ = admin_stopped.await;
     }));
     say_hello(&config, args);
-    let mut reloader = Reloader::new(args, config);
+    let mut reloader = Reloader::new(args, &config);
+    // Of the file is kept what somebody needs, and once.
+    drop(config);
+    memory::give_back();
     let follow_keys = tokio::spawn(keys.follow);
     let outcome = until_told(&mut signals, &mut reloader, &local, &activator).await;
     if outcome.is_ok() {
@@ -183,28 +171,18 @@ async fn until_told(
 
 /// Ends without losing anything; a second signal ends at once.
 async fn stop(signals: &mut Signals, activator: &Activator, local: &Local) {
-    let gently = async {
-        let (force, forced) = tokio::sync::oneshot::channel::<()>();
-        let mut force = Some(force);
-        let drain = activator.drain(async {
-            let _ = forced.await;
-        });
-        tokio::pin!(drain);
-        let at_once = loop {
-            tokio::select! {
-                () = &mut drain => break force.is_none(),
-                () = signals.stop(), if force.is_some() => drop(force.take()),
-            }
-        };
-        if !at_once {
-            tokio::select! {
-                () = local.shutdown() => {}
-                // What is left is killed by its guardian when this process ends.
-                () = signals.stop() => {}
-            }
-        }
+    let drain = |forced| {
+        activator.drain(async {
+            let _: Result<(), _> = forced.await;
+        })
     };
-    gently.await;
+    if process::finish(signals, drain).await == Finished::Gently {
+        tokio::select! {
+            () = local.shutdown() => {}
+            // What is left is killed by its guardian when this process ends.
+            () = signals.stop() => {}
+        }
+    }
     tracing::info!("stopped");
 }
 
@@ -242,8 +220,4 @@ fn say_hello(config: &LocalConfig, args: &LocalArgs) {
         tracing::info!(listen = %gateway, "the gateway routes by Host");
     }
     tracing::info!(admin = %config.admin, apps = config.apps.len(), version = env!("CARGO_PKG_VERSION"), "ready");
-}
-
-fn cannot(what: &str, error: &io::Error) -> CliError {
-    CliError::new(Exit::Failed, format!("cannot {what}: {error}"))
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use reveille_activator::{
-    Activator,
+    Activator, NotShut,
     traits::{Directory, Waker},
 };
 use reveille_controller::{
@@ -88,10 +88,8 @@ impl Fleet for LocalFleet {
         lease: Duration,
     ) -> BoxFuture<'a, Result<Vec<Activity>, FleetError>> {
         Box::pin(async move {
-            let activity = self.0.shut(app, epoch, lease).ok_or_else(|| FleetError {
-                activator: ACTIVATOR.into(),
-                reason: format!("it does not know {app}"),
-            })?;
+            let refused = |why: NotShut| FleetError { activator: ACTIVATOR.into(), reason: why.to_string() };
+            let activity = self.0.shut(app, epoch, lease).map_err(refused)?;
             Ok(vec![activity])
         })
     }
@@ -172,20 +170,4 @@ impl Deployments for ServedApps {
     ) -> BoxFuture<'a, Result<ScaledUp, DeploymentError>> {
         self.local.scale_up(which, order)
     }
-}
-
-/// The metrics of this process, its build and itself to begin with.
-pub(super) fn registry() -> prometheus::Registry {
-    let registry = prometheus::Registry::new();
-    let build = prometheus::IntGaugeVec::new(
-        prometheus::Opts::new("reveille_build_info", "The version that runs, as labels; always 1."),
-        &["version", "commit"],
-    )
-    .expect("the name and the labels are valid");
-    let commit = option_env!("REVEILLE_COMMIT").unwrap_or("unknown");
-    build.with_label_values(&[env!("CARGO_PKG_VERSION"), commit]).set(1);
-    let process = prometheus::process_collector::ProcessCollector::for_self();
-    registry.register(Box::new(build)).expect("a new registry has no names");
-    registry.register(Box::new(process)).expect("the names differ");
-    registry
 }

@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
 use reveille_controller::local::Local;
 
-use super::override_admin;
+use super::{memory, override_admin};
 use crate::{
     args::LocalArgs,
     file::{self, Bind, LocalConfig, Problems},
@@ -22,12 +23,22 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// See the [module](self).
 pub(super) struct Reloader {
     args: Overrides,
-    running: LocalConfig,
-    /// Every address that was ever Reveille's own: an app that is on its way out may still listen there.
-    own: Vec<SocketAddr>,
+    running: Fixed,
+    own: Own,
     seen: Option<Stamp>,
     interval: tokio::time::Interval,
 }
+
+/// What applies after a restart, as it runs.
+#[derive(PartialEq)]
+struct Fixed {
+    admin: SocketAddr,
+    gateway: Option<SocketAddr>,
+    trusted_proxies: Vec<IpNet>,
+}
+
+/// Every address that was ever Reveille's own, by port: an app that is on its way out may still listen there.
+struct Own(Vec<SocketAddr>);
 
 /// What the command line says about the file.
 struct Overrides {
@@ -43,6 +54,29 @@ struct Stamp {
     inode: u64,
 }
 
+impl Fixed {
+    fn of(config: &LocalConfig) -> Self {
+        let trusted_proxies = config.trusted_proxies.clone();
+        Self { admin: config.admin, gateway: config.gateway, trusted_proxies }
+    }
+}
+
+impl Own {
+    fn extend(&mut self, binds: &[Bind]) {
+        self.0.extend(binds.iter().map(|bind| bind.address));
+        self.0.sort_unstable_by_key(|address| (address.port(), *address));
+        self.0.dedup();
+        self.0.shrink_to_fit();
+    }
+
+    /// Whether Reveille listens there, or on another address of the same port.
+    fn has(&self, address: SocketAddr) -> bool {
+        let first = self.0.partition_point(|own| own.port() < address.port());
+        let of_port = self.0[first..].iter().take_while(|own| own.port() == address.port());
+        of_port.into_iter().any(|own| file::conflict(*own, address))
+    }
+}
+
 impl Stamp {
     fn of(path: &Path) -> Option<Self> {
         let meta = fs::metadata(path).ok()?;
@@ -51,14 +85,16 @@ impl Stamp {
 }
 
 impl Reloader {
-    pub(super) fn new(args: &LocalArgs, running: LocalConfig) -> Self {
+    pub(super) fn new(args: &LocalArgs, running: &LocalConfig) -> Self {
         let mut interval = tokio::time::interval(LOOK_EVERY);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut own = Own(Vec::new());
+        own.extend(&running.binds);
         Self {
             seen: Stamp::of(&args.file),
             args: Overrides { file: args.file.clone(), admin: args.admin },
-            own: running.binds.iter().map(|bind| bind.address).collect(),
-            running,
+            own,
+            running: Fixed::of(running),
             interval,
         }
     }
@@ -77,6 +113,11 @@ impl Reloader {
 
     /// Takes over the file, or says why not and changes nothing.
     pub(super) fn reload(&mut self, local: &Local) {
+        self.take_over(local);
+        memory::give_back();
+    }
+
+    fn take_over(&mut self, local: &Local) {
         // Before it is read: a change during the reading is seen again.
         self.seen = Stamp::of(&self.args.file);
         let config = match self.load() {
@@ -90,38 +131,24 @@ impl Reloader {
                 return;
             }
         };
-        if (config.admin, config.gateway, &config.trusted_proxies)
-            != (self.running.admin, self.running.gateway, &self.running.trusted_proxies)
-        {
+        if Fixed::of(&config) != self.running {
             tracing::warn!("admin, gateway and trustedProxies apply after a restart; all else applies now");
         }
-        self.own.extend(config.binds.iter().map(|bind| bind.address));
-        self.own.sort_unstable();
-        self.own.dedup();
-        local.reload(config.apps.clone());
-        tracing::info!(file = %self.args.file.display(), apps = config.apps.len(), "reloaded");
-        // What applies after a restart is compared, and bound, as it runs.
-        let running = &self.running;
-        let of_apps = |bind: &Bind| bind.field.starts_with("apps");
-        let fixed = running.binds.iter().filter(|bind| !of_apps(bind)).cloned();
-        let binds = fixed.chain(config.binds.iter().filter(|bind| of_apps(bind)).cloned()).collect();
-        self.running = LocalConfig {
-            admin: running.admin,
-            gateway: running.gateway,
-            trusted_proxies: running.trusted_proxies.clone(),
-            binds,
-            ..config
-        };
+        self.own.extend(&config.binds);
+        let apps = config.apps.len();
+        local.reload(config.apps);
+        tracing::info!(file = %self.args.file.display(), apps, "reloaded");
     }
 
     /// The file, if it is right and every address that is new in it is free.
     fn load(&self) -> Result<LocalConfig, Problems> {
         let mut config = file::load(&self.args.file)?;
         override_admin(&mut config, self.args.admin);
-        let mut new = config.clone();
-        // What Reveille itself listens on, or on another address of the same port, is not taken by somebody else.
-        new.binds.retain(|bind| !self.own.iter().any(|own| file::conflict(*own, bind.address)));
-        file::check_ports_free(&new)?;
+        let all = config.binds.clone();
+        // What Reveille itself listens on is not taken by somebody else.
+        config.binds.retain(|bind| !self.own.has(bind.address));
+        file::check_ports_free(&config)?;
+        config.binds = all;
         Ok(config)
     }
 }

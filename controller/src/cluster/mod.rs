@@ -6,5 +6,63 @@
 //! | module | holds |
 //! |---|---|
 //! | [`traits`] | what its parts need of each other |
+//! | [`election`] | which controller leads |
+//! | [`scales`] | replicas, by `/scale` |
+//! | [`fleet`] | the activators: who they are, and their control ports |
+//! | [`scrape`] | what pods themselves count |
+//! | [`idle`] | whether an app is idle |
+//! | [`attempt`] | the sleep protocol |
+//! | `join`, `run`, `lead`, `worker` | the controller, while it leads, and an app's part of that |
+//! | `stores`, `gather` | what is watched, and what is read for one app |
+//! | `observe`, `pods`, `service`, `contest` | what is known of an app |
+//! | `plan`, `phase`, `wake`, `traffic`, `conditions` | what follows from it, without any I/O |
+//! | `apply`, `status`, `direct`, `ports`, `events`, `counts` | what is done about it |
+//! | `sleeper` | an app as the sleep protocol sees it |
+//! | `give_back`, `give_back_all` | how apps are given back |
 
+mod apply;
+pub mod attempt;
+mod conditions;
+mod config;
+mod contest;
+mod counts;
+mod direct;
+pub mod election;
+mod events;
+#[cfg(test)]
+mod fixtures;
+pub mod fleet;
+mod gather;
+mod give_back;
+mod give_back_all;
+pub mod idle;
+mod join;
+mod lead;
+mod memory;
+mod objects;
+mod observe;
+mod phase;
+mod plan;
+mod pods;
+mod ports;
+mod resources;
+mod run;
+pub mod scales;
+pub mod scrape;
+mod service;
+mod sleeper;
+mod status;
+mod stores;
+mod traffic;
 pub mod traits;
+mod wake;
+mod worker;
+mod world;
+
+pub use self::{
+    config::Config,
+    give_back_all::give_back_all,
+    join::{JoinError, Joined, join},
+    run::{RunError, run},
+    world::Parts,
+};

@@ -1,7 +1,12 @@
 //! What the parts of the cluster's control plane need of each other: the activators, the replicas, the decision that an
 //! app is idle, and the attempt to put it to sleep. Each has one implementation and a fake in tests.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use reveille_core::{
     app::AppId,
@@ -137,8 +142,9 @@ pub trait Sleeper: Send + Sync {
     /// Where activity is seen that does not pass the activators.
     fn scrape(&self) -> Option<&Scrape>;
 
-    /// The addresses of its pods that are not terminating, to be scraped: name and address each.
-    fn pods(&self) -> BoxFuture<'_, Result<Vec<(String, IpAddr)>, String>>;
+    /// Its pods that are not terminating, to be scraped: the name of each, and where [`scrape`](Self::scrape) finds it. A
+    /// port that it names is that of the Service, so whoever lists the pods resolves it.
+    fn pods(&self) -> BoxFuture<'_, Result<Vec<(String, SocketAddr)>, String>>;
 
     /// Writes the phase: a compare-and-set of the status.
     fn announce(&self, what: Announcement) -> BoxFuture<'_, Result<(), AnnounceError>>;
@@ -214,6 +220,9 @@ pub enum Idle {
 
 /// What an app was found idle by, to be compared with what is counted once its gates are shut. Opaque to others than the
 /// implementations of [`Idleness`] and [`Attempts`].
+///
+/// Without any report nobody found it idle: it is put to sleep because somebody asked for that, or because its wake failed.
+/// Then it is waited for that nothing is in service, and held requests wait on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// What each activator counted, by the name of its pod.

@@ -71,13 +71,13 @@ impl Local {
     ///
     /// # Panics
     /// If the registry holds the control plane's metrics already.
-    pub fn start(apps: Vec<LocalApp>, options: Options, registry: &Registry) -> Arc<Self> {
+    pub fn start(apps: Vec<Arc<LocalApp>>, options: Options, registry: &Registry) -> Arc<Self> {
         let schedules = Schedules::load(options.state, Timestamp::now);
         Self::start_with(apps, Guarded { guardian_exe: options.guardian_exe }, schedules, registry)
     }
 
     fn start_with<R: Runner>(
-        apps: Vec<LocalApp>,
+        apps: Vec<Arc<LocalApp>>,
         runner: R,
         schedules: Schedules,
         registry: &Registry,
@@ -121,7 +121,7 @@ impl Local {
     /// or host applies at once; a changed command, or a port that the running process does not serve, at the
     /// next wake. A removed app is put to sleep as if by hand and then stopped; an app that takes over one of
     /// its ports is added when it is gone.
-    pub fn reload(&self, apps: Vec<LocalApp>) {
+    pub fn reload(&self, apps: Vec<Arc<LocalApp>>) {
         self.table.reload(apps);
     }
 

@@ -27,7 +27,7 @@ use crate::{
 /// See the [module](self).
 pub(super) struct Table {
     pub(super) shared: Arc<Shared>,
-    start: Box<dyn Fn(LocalApp) -> Handle + Send + Sync>,
+    start: Box<dyn Fn(Arc<LocalApp>) -> Handle + Send + Sync>,
     /// Guards who is there, and the fleet, so that every app gets exactly one idle loop. A plain lock for many
     /// readers: the data plane reads it for each wake; it is never held over an await.
     apps: RwLock<Apps>,
@@ -37,6 +37,8 @@ pub(super) struct Table {
 
 struct Apps {
     slots: HashMap<AppId, Slot>,
+    /// Those on their way out.
+    leaving: HashSet<AppId>,
     fleet: Option<Arc<dyn Fleet>>,
     life: Life,
 }
@@ -50,7 +52,7 @@ enum Life {
 
 struct Slot {
     handle: Handle,
-    app: LocalApp,
+    app: Arc<LocalApp>,
     stands: Stands,
 }
 
@@ -58,7 +60,7 @@ enum Stands {
     /// It is configured.
     Staying,
     /// It was removed and is on its way out; these are added when it is gone, as they need its name or ports.
-    Leaving { successors: Vec<LocalApp> },
+    Leaving { successors: Vec<Arc<LocalApp>> },
 }
 
 impl Table {
@@ -66,7 +68,7 @@ impl Table {
         let shared = Arc::new(Shared::new(metrics));
         let runner = Arc::new(runner);
         let supervised = Arc::clone(&shared);
-        let apps = Apps { slots: HashMap::new(), fleet: None, life: Life::Serving };
+        let apps = Apps { slots: HashMap::new(), leaving: HashSet::new(), fleet: None, life: Life::Serving };
         Arc::new(Self {
             shared,
             start: Box::new(move |app| Handle::start(app, &supervised, &runner)),
@@ -117,9 +119,10 @@ impl Table {
     }
 
     /// See [`Local::reload`](super::Local::reload).
-    pub(super) fn reload(self: &Arc<Self>, configured: Vec<LocalApp>) {
-        self.shared.ports.configure(configured.iter());
+    pub(super) fn reload(self: &Arc<Self>, configured: Vec<Arc<LocalApp>>) {
+        self.shared.ports.configure(configured.iter().map(|app| &**app));
         let mut apps = self.write();
+        let apps = &mut *apps;
         let stay: HashSet<&AppId> = configured.iter().map(|app| &app.id).collect();
         for (id, slot) in &mut apps.slots {
             match &mut slot.stands {
@@ -127,6 +130,7 @@ impl Table {
                 Stands::Staying if stay.contains(id) => {}
                 Stands::Staying => {
                     slot.stands = Stands::Leaving { successors: Vec::new() };
+                    apps.leaving.insert(id.clone());
                     tokio::spawn(Arc::clone(self).see_out(id.clone(), slot.handle.clone()));
                 }
             }
@@ -135,24 +139,22 @@ impl Table {
             match apps.slots.get_mut(&app.id) {
                 Some(slot @ Slot { stands: Stands::Staying, .. }) => {
                     if slot.app != app {
-                        slot.handle.tell(Message::Configure(Box::new(app.clone())));
+                        slot.handle.tell(Message::Configure(app.clone()));
                         slot.app = app;
                     }
                 }
-                _ => self.admit(&mut apps, app),
+                _ => self.admit(apps, app),
             }
         }
     }
 
     /// Adds an app now, or when the one that is in its way has left.
-    fn admit(self: &Arc<Self>, apps: &mut Apps, app: LocalApp) {
-        let in_the_way = apps.slots.values_mut().find_map(|slot| match &mut slot.stands {
-            Stands::Leaving { successors } if slot.app.id == app.id || share_a_port(&slot.app, &app) => {
-                Some(successors)
-            }
-            Stands::Leaving { .. } | Stands::Staying => None,
-        });
-        if let Some(successors) = in_the_way {
+    fn admit(self: &Arc<Self>, apps: &mut Apps, app: Arc<LocalApp>) {
+        let is_in_the_way = |slot: &Slot| slot.app.id == app.id || share_a_port(&slot.app, &app);
+        let in_the_way = apps.leaving.iter().find(|id| apps.slots.get(*id).is_some_and(is_in_the_way));
+        if let Some(slot) = in_the_way.and_then(|id| apps.slots.get_mut(id))
+            && let Stands::Leaving { successors } = &mut slot.stands
+        {
             successors.push(app);
         } else if apps.life == Life::Serving {
             let id = app.id.clone();
@@ -180,6 +182,7 @@ impl Table {
         handle.ended().await;
         let mut apps = self.write();
         self.shared.store.remove(&app);
+        apps.leaving.remove(&app);
         if let Some(Slot { stands: Stands::Leaving { successors }, .. }) = apps.slots.remove(&app) {
             for successor in successors {
                 self.admit(&mut apps, successor);

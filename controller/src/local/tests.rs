@@ -60,6 +60,10 @@ impl Fleet for Activator {
     }
 }
 
+fn shared(apps: Vec<LocalApp>) -> Vec<Arc<LocalApp>> {
+    apps.into_iter().map(Arc::new).collect()
+}
+
 pub(super) struct Bed {
     pub(super) local: Arc<Local>,
     pub(super) activator: Arc<Activator>,
@@ -82,7 +86,7 @@ impl Bed {
         let (runner, _) = FakeRunner::new();
         runner.start_by_themselves();
         let registry = Registry::new();
-        let local = Local::start_with(apps, runner, schedules, &registry);
+        let local = Local::start_with(shared(apps), runner, schedules, &registry);
         let activator =
             Activator { activity: Mutex::default(), last_work: Mutex::new(now()), shut: 0.into() };
         let activator = Arc::new(activator);
@@ -188,7 +192,7 @@ async fn a_reload_touches_what_changed_only() {
     let mut api = app("api", 8082);
     api.policy = policy(r#"{"idle": {"ttl": "never"}}"#);
     // `new` takes over the port of `old`, which is still there.
-    bed.local.reload(vec![app("web", 8081), api, app("new", 8083), app("free", 8084)]);
+    bed.local.reload(shared(vec![app("web", 8081), api, app("new", 8083), app("free", 8084)]));
     bed.until("new Asleep").await;
     let mut expected = bed.local.list().await.iter().map(|app| app.id.name.to_string()).collect::<Vec<_>>();
     expected.sort();
@@ -208,8 +212,8 @@ async fn an_app_that_is_removed_and_comes_back_before_it_is_gone_is_new() {
     bed.local.reload(Vec::new());
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(bed.sleep("web").await, Err(Refusal::UnknownApp(AppId::local("web"))), "it is on its way out");
-    bed.local.reload(vec![app("web", 8081)]);
-    bed.local.reload(vec![app("web", 8081)]);
+    bed.local.reload(shared(vec![app("web", 8081)]));
+    bed.local.reload(shared(vec![app("web", 8081)]));
     bed.until("web gone").await;
     bed.until("web Asleep").await;
     bed.local.wake(&AppId::local("web"), "request".into());

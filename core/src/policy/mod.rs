@@ -7,6 +7,7 @@
 //! A field exists here only together with its behaviour.
 
 mod checker;
+mod effect;
 mod preset;
 pub(crate) mod ranges;
 mod readiness;

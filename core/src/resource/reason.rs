@@ -47,11 +47,13 @@ pub enum Reason {
     ImageNotPulled,
     /// The app's containers end before they can answer.
     KeepsCrashing,
+    /// The API server refuses the replicas' pods, for want of quota or by an admission rule.
+    PodsRefused,
 }
 
 impl Reason {
     /// Every one.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::AsDeclared,
         Self::InvalidSpec,
         Self::Suspended,
@@ -73,6 +75,7 @@ impl Reason {
         Self::NoNode,
         Self::ImageNotPulled,
         Self::KeepsCrashing,
+        Self::PodsRefused,
     ];
 
     /// The name as it is written.
@@ -99,6 +102,7 @@ impl Reason {
             Self::NoNode => "NoNode",
             Self::ImageNotPulled => "ImageNotPulled",
             Self::KeepsCrashing => "KeepsCrashing",
+            Self::PodsRefused => "PodsRefused",
         }
     }
 
@@ -156,6 +160,7 @@ impl Reason {
             }
             Self::ImageNotPulled => "correct the image's name or the pull secret",
             Self::KeepsCrashing => "see the logs of its pods",
+            Self::PodsRefused => "raise the quota, or correct what the refusal names",
         }
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::{ScaledApp, ScaledAppSpec, Scrape, ScrapeSpec, TargetSpec, rules};
 use crate::{
     app::check_name,
-    directory::Protocol,
+    directory::{Protocol, first_http},
     host,
-    policy::{Checker, Mode, Policy, PortRef, Problem, Ttl, ranges},
+    policy::{Checker, Mode, Policy, PortRef, Preset, Problem, Ttl, ranges},
 };
 
 /// What holds for an app of a cluster.
@@ -56,6 +56,38 @@ impl ScaledApp {
             check.extend(problems.into_iter().map(within).collect());
         });
         check.finish(spec).map(|spec| spec.expect("it is right without problems"))
+    }
+}
+
+impl ScaledApp {
+    /// What is written and can have no effect, as the Service's ports speak only these protocols. The API server cannot
+    /// see it: that is said by the Service.
+    pub fn without_effect(&self, protocols: &[Protocol]) -> Vec<Problem> {
+        if protocols.is_empty() || first_http(protocols.iter().copied()).is_some() {
+            return Vec::new();
+        }
+        let mut check = Checker::default();
+        if !self.spec.traffic.hosts.is_empty() {
+            let reason = "the gateway routes HTTP only, and no port of the Service speaks it; set appProtocol: http at \
+                          the one that does, or remove the hosts";
+            check.problem("spec.traffic.hosts", reason);
+        }
+        for field in self.spec.policy().http_settings() {
+            let reason = "is about HTTP, and no port of the Service speaks it; remove it, or set appProtocol: http at \
+                          the one that does";
+            check.problem(format!("spec.{field}"), reason);
+        }
+        // With preset tcp the API server has asked for a port already.
+        let readiness = self.spec.wake.readiness.as_ref();
+        let http = readiness.and_then(|readiness| readiness.http.as_ref()).map(|http| http.port.is_none());
+        let grpc = readiness.and_then(|readiness| readiness.grpc.as_ref()).map(|grpc| grpc.port.is_none());
+        let by_preset = readiness.is_none() && matches!(self.spec.preset, Preset::Grpc | Preset::Triton);
+        if http == Some(true) || grpc == Some(true) || by_preset {
+            let reason = "asks the first port that speaks HTTP, and no port of the Service does; name the port that \
+                          answers, or write tcp: {}";
+            check.problem("spec.wake.readiness", reason);
+        }
+        check.finish(()).err().unwrap_or_default()
     }
 }
 

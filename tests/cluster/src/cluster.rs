@@ -22,6 +22,7 @@ use crate::{
     places::Places,
     pod::Network,
     process::Daemon,
+    reveille::Reveille,
     wait::{ms, secs, until},
 };
 
@@ -41,6 +42,8 @@ struct Inner {
     nodes: Mutex<BTreeMap<String, Node>>,
     // By name. Taken before `nodes` where both are.
     images: Mutex<Vec<(String, PathBuf)>>,
+    /// The one Reveille that tests share, once one of them has asked for it. Held across its installation.
+    reveille: Mutex<Option<Reveille>>,
     took: Duration,
     _proxy: Daemon,
 }
@@ -74,6 +77,7 @@ impl Cluster {
             plane: Mutex::new(plane),
             nodes: Mutex::new([(FIRST_NODE.to_owned(), node)].into()),
             images: Mutex::new(vec![(pause.name().to_owned(), archive)]),
+            reveille: Mutex::new(None),
             took: started.elapsed(),
             _proxy: proxy,
         }));
@@ -88,6 +92,27 @@ impl Cluster {
             tokio::time::timeout(ms(500), connect).await.is_ok_and(|outcome| outcome.is_ok())
         })
         .await;
+    }
+
+    /// The Reveille that tests share: installed by the first that asks for it.
+    ///
+    /// # Panics
+    /// If it cannot be installed.
+    pub async fn reveille(&self) -> Reveille {
+        let mut shared = self.0.reveille.lock().await;
+        match &*shared {
+            Some(reveille) => reveille.clone(),
+            None => shared.insert(Reveille::install(self, &[]).await).clone(),
+        }
+    }
+
+    /// Uninstalls it: the next test that asks for it installs it again.
+    ///
+    /// # Panics
+    /// If that fails, or it was not installed.
+    pub async fn uninstall_reveille(&self) {
+        let reveille = self.0.reveille.lock().await.take().expect("it was installed");
+        reveille.uninstall().await;
     }
 
     /// How long its start took.

@@ -114,8 +114,14 @@ impl Credentials {
                 "cluster": { "server": API_SERVER, "certificate-authority": self.authority() },
             }],
         });
-        let path = self.kubeconfigs.join(file);
-        fs::write(&path, config.to_string()).expect("the cluster's folders can be written");
+        // Programs that were given it before may be reading it.
+        let (path, new) = (self.kubeconfigs.join(file), self.kubeconfigs.join(format!("{file}.new")));
+        let text = config.to_string();
+        if !fs::read_to_string(&path).is_ok_and(|known| known == text) {
+            fs::write(&new, text)
+                .and_then(|()| fs::rename(&new, &path))
+                .expect("the cluster's folders can be written");
+        }
         path
     }
 

@@ -1,6 +1,7 @@
 //! Images without a registry: programs of this machine with the libraries that they need, as one layer.
 
 mod nginx;
+mod reveille;
 
 use std::{
     fs,
@@ -19,7 +20,7 @@ pub(crate) const PAUSE: &str = "reveille.test/pause:1";
 #[derive(Clone, Debug)]
 pub struct Image {
     name: String,
-    programs: Vec<PathBuf>,
+    programs: Vec<(PathBuf, PathBuf)>,
     copies: Vec<(PathBuf, String)>,
     files: Vec<(String, String)>,
     folders: Vec<String>,
@@ -51,8 +52,15 @@ impl Image {
 
     /// Puts a program of this machine to where it is here, with its libraries.
     #[must_use]
-    pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
-        self.programs.push(path.into());
+    pub fn program(self, path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        self.program_as(path.clone(), path)
+    }
+
+    /// Puts a program of this machine to another place, with its libraries.
+    #[must_use]
+    pub fn program_as(mut self, from: impl Into<PathBuf>, to: impl Into<PathBuf>) -> Self {
+        self.programs.push((from.into(), to.into()));
         self
     }
 
@@ -131,8 +139,8 @@ impl Image {
 
     /// Puts everything to its place below `root`.
     async fn fill(&self, root: &Path) {
-        for program in &self.programs {
-            place(program, root, program).await;
+        for (program, to) in &self.programs {
+            place(program, root, to).await;
             for library in libraries(program).await {
                 place(&library, root, &library).await;
             }

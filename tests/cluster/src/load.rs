@@ -96,7 +96,9 @@ impl Tally {
         }
     }
 
-    fn add(mut self, other: Self) -> Self {
+    /// Both together.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
         self.answered += other.answered;
         self.failed += other.failed;
         self.resent += other.resent;
@@ -174,7 +176,7 @@ impl Load {
         let clients = self.clients;
         let all = move || {
             let one = |client: JoinHandle<Tally>| client.join().expect("a client counts what fails");
-            clients.into_iter().map(one).fold(Tally::default(), Tally::add)
+            clients.into_iter().map(one).fold(Tally::default(), Tally::and)
         };
         tokio::task::spawn_blocking(all).await.expect("a client counts what fails")
     }

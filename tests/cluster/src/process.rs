@@ -125,12 +125,20 @@ pub async fn run(command: Command) -> Output {
 ///
 /// # Panics
 /// If it does not start, or hangs.
-pub async fn run_with(mut command: Command, input: &str) -> Output {
+pub async fn run_with(command: Command, input: &str) -> Output {
+    run_within(command, input, PATIENCE).await
+}
+
+/// Runs a tool that may take so long.
+///
+/// # Panics
+/// If it does not start, or hangs.
+pub async fn run_within(mut command: Command, input: &str, patience: Duration) -> Output {
     let text = describe(&command);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{text}: does not start: {error}"));
     let mut stdin = child.stdin.take().expect("its standard input is a pipe");
-    let output = tokio::time::timeout(PATIENCE, async {
+    let output = tokio::time::timeout(patience, async {
         let write = async move {
             let _ = stdin.write_all(input.as_bytes()).await; // what does not read is free not to
         };

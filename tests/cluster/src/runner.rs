@@ -23,12 +23,14 @@ use self::{
     arguments::Arguments,
     outcome::{Outcome, Summary},
 };
-use crate::{cluster::Cluster, need, places, report, sandbox, wait::secs};
+use crate::{cluster::Cluster, need, places, product, report, sandbox, wait::secs};
 
 /// The time limit of a test that has no other.
 const LIMIT: Duration = secs(120);
 /// The start of the cluster is a test as well.
 const START: &str = "cluster::starts";
+/// And so is the build of what is tested.
+const PRODUCT: &str = "reveille::builds";
 
 type Run = Box<dyn FnOnce(Context) -> Pin<Box<dyn Future<Output = ()>>>>;
 
@@ -37,6 +39,7 @@ pub struct Test {
     name: &'static str,
     limit: Duration,
     alone: bool,
+    reveille: bool,
     run: Run,
 }
 
@@ -46,13 +49,26 @@ impl Test {
         name: &'static str,
         run: impl FnOnce(Context) -> F + 'static,
     ) -> Self {
-        Self { name, limit: LIMIT, alone: false, run: Box::new(|context| Box::pin(run(context))) }
+        Self {
+            name,
+            limit: LIMIT,
+            alone: false,
+            reveille: false,
+            run: Box::new(|context| Box::pin(run(context))),
+        }
     }
 
     /// It breaks what others need, such as the API server: it runs when no other does.
     #[must_use]
     pub fn alone(mut self) -> Self {
         self.alone = true;
+        self
+    }
+
+    /// It needs the image of Reveille: `reveille` is built before the cluster starts.
+    #[must_use]
+    pub fn needs_reveille(mut self) -> Self {
+        self.reveille = true;
         self
     }
 
@@ -84,6 +100,13 @@ pub fn main(mut tests: Vec<Test>) -> ExitCode {
         return local.block_on(&runtime.expect("threads can be started"), run(tests, &arguments, summary));
     }
     let reason = need::missing();
+    if reason.is_none()
+        && tests.iter().any(|test| test.reveille)
+        && let Err(error) = product::build()
+    {
+        summary.add(PRODUCT, &Outcome::Failed(error));
+        return summary.end();
+    }
     let reason = reason.unwrap_or_else(|| format!("the sandbox does not start: {}", sandbox::enter(None)));
     for test in &tests {
         summary.add(test.name, &Outcome::Skipped(reason.clone()));

@@ -1,10 +1,11 @@
 //! The command lines of users: kubectl and Helm.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use crate::{
     cluster::Cluster,
-    process::{Output, command, run, run_with},
+    process::{Output, command, run_with, run_within},
+    wait::secs,
 };
 
 impl Cluster {
@@ -44,9 +45,14 @@ impl Cluster {
 
     /// Helm, as the administrator.
     pub async fn helm(&self, arguments: &[&str]) -> Output {
+        self.helm_within(arguments, secs(60)).await
+    }
+
+    /// Helm, when it may take so long.
+    pub async fn helm_within(&self, arguments: &[&str], patience: Duration) -> Output {
         let mut helm = command(self.places().program("helm"), ["--kubeconfig"]);
         helm.arg(self.kubeconfig()).args(arguments).envs(self.homes());
-        run(helm).await
+        run_within(helm, "", patience).await
     }
 
     /// Where kubectl and Helm keep what they would otherwise keep in the user's home.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::{scale, seconds, since};
 
 /// A node as cloud pools of GPUs have them.
-fn gpu_node(pool: &str) -> NodeSpec {
+pub(crate) fn gpu_node(pool: &str) -> NodeSpec {
     NodeSpec::new(pool)
         .label("accelerator", "nvidia")
         .label("agentpool", pool)
@@ -22,7 +22,7 @@ fn gpu_node(pool: &str) -> NodeSpec {
 }
 
 /// A pod that runs there and nowhere else.
-fn gpu_pod(pool: &str) -> Value {
+pub(crate) fn gpu_pod(pool: &str) -> Value {
     let mut pod = nginx_pod();
     pod["nodeSelector"] = json!({ "accelerator": "nvidia", "agentpool": pool });
     pod["tolerations"] =

@@ -5,10 +5,13 @@ use std::time::Instant;
 use futures_util::{StreamExt as _, pin_mut};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ListParams, PostParams, VersionMatch, WatchEvent, WatchParams};
-use reveille_tests_cluster::{Context, secs, until};
+use reveille_tests_cluster::{Connections, Context, Plan, Tally, ms, secs, until};
 use serde_json::json;
 
-use crate::support::{scale, seconds, since, until_answer, web};
+use crate::{
+    apps::{Mode, nginx, paced},
+    support::{scale, seconds, since, until_answer, web},
+};
 
 /// Without its API server what runs goes on; with it again, everything does.
 pub(crate) async fn api_server(t: Context) {
@@ -81,4 +84,53 @@ pub(crate) async fn etcd_forgets(t: Context) {
         Err(error) => matches!(error, kube::Error::Api(status) if status.code == 410),
     };
     assert!(gone, "the watch is told to list anew");
+}
+
+/// With the API server gone for half a minute an awake app is served as before, and what is held for a sleeping one is
+/// answered once the server is back.
+pub(crate) async fn api_server_with_apps(t: Context) {
+    let awake = nginx(Mode::Proxy).spec(json!({ "idle": { "ttl": "10m" } })).make(&t).await;
+    awake.call().await;
+    let asleep = nginx(Mode::Proxy).named("asleep").make(&t).await;
+    asleep.until_asleep().await;
+    t.cluster.stop_api_server().await;
+    let flowing =
+        awake.client.load(&paced(Plan { clients: 2, connections: Connections::Kept, ..awake.plan() }));
+    let held = asleep.client.at_once(&Plan { clients: 20, patience: secs(120), ..asleep.plan() });
+    tokio::time::sleep(secs(30)).await; // that long is what is to be shown
+    let started = Instant::now();
+    t.cluster.start_api_server().await;
+    let tally = held.join().await;
+    let served = started.elapsed();
+    let flowed = flowing.end().await;
+    t.figure(&format!(
+        "API server gone for 30 s: awake: {}; held requests were answered {} after its start: {}",
+        flowed.text(),
+        seconds(served),
+        tally.text()
+    ));
+    flowed.assert_whole();
+    tally.assert_whole();
+    asleep.until_asleep().await;
+}
+
+/// An etcd that hangs at each step of falling asleep: a commit that comes late loses nothing.
+pub(crate) async fn etcd_hangs_as_an_app_falls_asleep(t: Context) {
+    const STEPS: u64 = 8;
+    let app = nginx(Mode::Proxy).spec(json!({ "idle": { "ttl": "500ms" } })).make(&t).await;
+    let mut all = Tally::default();
+    for step in 0..STEPS {
+        app.call().await;
+        // The idle time, and then further into the protocol each time.
+        tokio::time::sleep(ms(500 + step * 40)).await;
+        t.cluster.pause_etcd().await;
+        let held = app.client.at_once(&Plan { clients: 4, patience: secs(60), ..app.plan() });
+        tokio::time::sleep(secs(3)).await; // that long is what is to be shown
+        t.cluster.resume_etcd().await;
+        all = all.and(held.join().await);
+    }
+    t.figure(&format!("etcd hung for 3 s at {STEPS} moments of falling asleep: {}", all.text()));
+    all.assert_whole();
+    app.until_asleep().await;
+    app.call().await;
 }

@@ -24,7 +24,7 @@ fn expected(text: &str) -> Vec<&str> {
 }
 
 /// The chart's definition is taken, without a warning.
-async fn define(t: &Context) {
+pub(crate) async fn define(t: &Context) {
     let definition = fs::read_to_string(repository("deploy/chart/crds/scaledapp.yaml")).unwrap();
     let applied = t.cluster.kubectl(&["apply", "--server-side", "-f", "-"], &definition).await;
     assert!(!applied.stderr.contains("Warning"), "{applied:?}");

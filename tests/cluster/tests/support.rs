@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::Request;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
+use kube::Client;
 use reveille_tests_cluster::{
     Context, Image, Namespace, Network, secs, until,
     workload::{deployment, nginx_pod, service},
@@ -44,10 +45,22 @@ pub(crate) async fn patch_scale(
     kind: &str,
     patch: &Value,
 ) -> (u16, Value) {
+    patch_scale_as(namespace.cluster().client(), namespace, resource, name, kind, patch).await
+}
+
+/// The same as somebody else.
+pub(crate) async fn patch_scale_as(
+    client: Client,
+    namespace: &Namespace,
+    resource: &str,
+    name: &str,
+    kind: &str,
+    patch: &Value,
+) -> (u16, Value) {
     let path = format!("/apis/apps/v1/namespaces/{}/{resource}/{name}/scale", namespace.name());
     let request =
         Request::patch(path).header("content-type", kind).body(patch.to_string().into_bytes()).unwrap();
-    match namespace.cluster().client().request::<Value>(request).await {
+    match client.request::<Value>(request).await {
         Ok(scale) => (200, scale),
         Err(kube::Error::Api(status)) => (status.code, serde_json::to_value(&*status).unwrap()),
         Err(error) => panic!("{resource}/{name}/scale: {error}"),

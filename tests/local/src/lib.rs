@@ -21,6 +21,7 @@
 //! | [`wait`] | waiting for conditions, never for time |
 //! | [`scratch`] | folders that vanish with the test |
 //! | [`triton`] | a real Triton as an app, and its own clients |
+//! | [`prometheus`] | a real Prometheus that scrapes one Reveille |
 //! | [`report`] | what was skipped, and the figures, for the end of a run |
 //! | [`differential`] | the same request directly and through the activator |
 
@@ -34,6 +35,7 @@ pub mod http;
 pub mod ports;
 pub mod process;
 pub mod product;
+pub mod prometheus;
 pub mod python;
 pub mod report;
 pub mod reveille;
@@ -48,6 +50,7 @@ pub mod ws;
 pub use admin::Admin;
 pub use app::App;
 pub use http::{Answer, Conn, get};
+pub use prometheus::Prometheus;
 pub use reveille::Reveille;
 pub use triton::{Client, Triton};
 pub use wait::{pause, until};

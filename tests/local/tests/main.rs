@@ -29,6 +29,7 @@
 //! | [`by_hand`] | sleep and wake as asked for |
 //! | [`admin_port`] | health, metrics, and whom the admin port refuses |
 //! | [`api`] | the Scale API, schedules, keys, events and their commands |
+//! | [`pictures`] | the Grafana dashboard and the Prometheus rules, with a real Prometheus |
 //! | [`command_line`] | the commands and their exit codes |
 //! | [`bad_files`] | files that are refused, with every problem named |
 
@@ -55,6 +56,7 @@ mod harness_protocols;
 mod headers;
 mod http1;
 mod http2;
+mod pictures;
 mod probes;
 mod protocols;
 mod refusals;

@@ -40,6 +40,20 @@ impl RequestBody {
         Self { received, permission, interim, returned: Bytes::new(), kept: Kept::default(), state }
     }
 
+    /// One of no caller.
+    #[cfg(test)]
+    pub(crate) fn for_tests(received: Received) -> Self {
+        let state = Rc::new(State::for_tests());
+        Self {
+            received,
+            permission: None,
+            interim: None,
+            returned: Bytes::new(),
+            kept: Kept::default(),
+            state,
+        }
+    }
+
     /// A body that is empty, for a repeated request that has none.
     pub(crate) fn none(caller: &Caller) -> Self {
         Self::new(Received::Empty, None, caller)

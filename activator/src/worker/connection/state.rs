@@ -92,6 +92,12 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// One that nothing has happened on.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self::new(0)
+    }
+
     pub(super) fn new(tick: u32) -> Self {
         Self {
             waits: Cell::new(Waits::FirstByte(tick)),

@@ -23,7 +23,7 @@ impl Hosts {
         if !hosts.is_empty() && !self.has_gateway && !doc.has_hole(&FieldPath::default().key("gateway")) {
             doc.report(at, "hosts need the gateway; add gateway: 127.0.0.1:8080 at the top, or remove them");
         }
-        let mut checked = Vec::new();
+        let mut checked = Vec::with_capacity(hosts.len());
         for (i, written) in hosts.iter().enumerate() {
             let at = at.index(i);
             let host = match host::normalize(written) {

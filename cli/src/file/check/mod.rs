@@ -17,7 +17,7 @@ use std::{
 use reveille_controller::local::config::{Command, LocalApp};
 use reveille_core::{
     app::{AppId, check_name},
-    policy::{Mode, Policy},
+    policy::{Mode, Policy, PolicySpec},
     quantity::HumanDuration,
 };
 
@@ -32,6 +32,8 @@ use super::{
 /// The admin port unless said otherwise.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 const DEFAULT_STOP_GRACE: Duration = Duration::from_secs(10);
+/// How many policies an app's is compared with.
+const COMPARED: usize = 16;
 const MAX_STOP_GRACE: Duration = Duration::from_secs(600);
 
 /// Checks the file and completes it. What is wrong is reported to `doc`; the result is worth nothing then.
@@ -46,12 +48,14 @@ pub(super) fn file(raw: RawFile, doc: &mut Document, path: &Path, base_dir: &Pat
         addresses: Addresses::new(doc, raw.admin.is_some(), admin, gateway),
         hosts: Hosts::new(gateway.is_some()),
         names: HashMap::new(),
+        policies: Vec::new(),
+        programs: program::Found::default(),
         doc,
         base_dir,
     };
     let mut apps = Vec::new();
     for (i, app) in raw.apps.into_iter().enumerate() {
-        apps.extend(checker.app(app, &root.key("apps").index(i)));
+        apps.extend(checker.app(app, &root.key("apps").index(i)).map(Arc::new));
     }
     LocalConfig {
         file: path.to_owned(),
@@ -70,6 +74,9 @@ struct Checker<'a> {
     hosts: Hosts,
     /// The names of apps and the lines that gave them.
     names: HashMap<String, (FieldPath, usize)>,
+    /// The different policies so far, the newest last: most apps share one of few.
+    policies: Vec<Arc<Policy>>,
+    programs: program::Found,
 }
 
 impl Checker<'_> {
@@ -80,21 +87,27 @@ impl Checker<'_> {
         let protocols: Vec<_> = raw.ports.iter().map(|port| port.protocol(raw.preset)).collect();
         let ports = self.ports(std::mem::take(&mut raw.ports), raw.preset, at);
         let hosts = self.hosts.check(self.doc, &raw.hosts, &at.key("hosts"));
-        self.http_settings(&raw, &protocols, at);
-        self.upgrades(&raw, &ports, at);
-        let readiness_is_written = raw.wake.readiness.is_some();
-        let policy = self.policy(&mut raw, at);
+        let spec = raw.policy();
+        self.http_settings(&raw.hosts, &spec, &protocols, at);
+        self.upgrades(&spec, &ports, at);
+        let readiness_is_written = spec.wake.readiness.is_some();
+        let policy = self.policy(&spec, at);
         if let Some(policy) = &policy {
             self.readiness_protocol(policy, readiness_is_written, &protocols, at);
             self.readiness_port(policy, &ports, at);
         }
-        Some(LocalApp {
-            id: AppId::local(&name?),
-            command: command?,
-            ports,
-            hosts,
-            policy: Arc::new(policy?),
-        })
+        let policy = self.shared(policy?);
+        Some(LocalApp { id: AppId::local(&name?), command: command?, ports, hosts, policy })
+    }
+
+    /// The one of an equal policy before, or this one.
+    fn shared(&mut self, policy: Policy) -> Arc<Policy> {
+        if let Some(known) = self.policies.iter().rev().take(COMPARED).find(|known| ***known == policy) {
+            return Arc::clone(known);
+        }
+        let policy = Arc::new(policy);
+        self.policies.push(Arc::clone(&policy));
+        policy
     }
 
     fn name(&mut self, name: Option<String>, at: &FieldPath) -> Option<String> {
@@ -136,7 +149,7 @@ impl Checker<'_> {
             return None;
         };
         let working_dir = working_dir?;
-        match program::find(name, env.get("PATH").map(String::as_str), &working_dir) {
+        match self.programs.find(name, env.get("PATH").map(String::as_str), &working_dir) {
             Ok(program) => Some(Command { program, argv, env, working_dir, stop_grace }),
             // A program that was taken out moved an argument to its place.
             Err(_) if self.doc.has_hole(&at) => None,
@@ -188,8 +201,8 @@ impl Checker<'_> {
         }
     }
 
-    fn policy(&mut self, raw: &mut RawApp, at: &FieldPath) -> Option<Policy> {
-        let problems = match raw.policy().resolve(Mode::Local) {
+    fn policy(&mut self, spec: &PolicySpec, at: &FieldPath) -> Option<Policy> {
+        let problems = match spec.resolve(Mode::Local) {
             Ok(policy) => return Some(policy),
             Err(problems) => problems,
         };

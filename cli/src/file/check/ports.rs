@@ -22,7 +22,7 @@ impl Checker<'_> {
             );
         }
         let mut names = HashMap::new();
-        let mut ports = Vec::new();
+        let mut ports = Vec::with_capacity(raw.len());
         for (i, port) in raw.into_iter().enumerate() {
             let at = at.index(i);
             let protocol = port.protocol(preset);

@@ -1,6 +1,7 @@
 //! Finding an app's program when the file is read, so that its absence is known before the first request.
 
 use std::{
+    collections::HashMap,
     env, io,
     path::{Path, PathBuf},
 };
@@ -27,9 +28,37 @@ pub(super) fn working_dir(dir: &Path) -> Result<(), String> {
     }
 }
 
+/// The programs that were looked for: most apps of a file run one of few, in one folder.
+#[derive(Default)]
+pub(super) struct Found(HashMap<Wanted, Result<PathBuf, String>>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct Wanted {
+    name: String,
+    path: Option<String>,
+    working_dir: PathBuf,
+}
+
+impl Found {
+    /// As [`find`] says, once for each program.
+    pub(super) fn find(
+        &mut self,
+        name: &str,
+        path: Option<&str>,
+        working_dir: &Path,
+    ) -> Result<PathBuf, String> {
+        let wanted = Wanted {
+            name: name.to_owned(),
+            path: path.map(str::to_owned),
+            working_dir: working_dir.to_owned(),
+        };
+        self.0.entry(wanted).or_insert_with_key(|w| find(&w.name, w.path.as_deref(), &w.working_dir)).clone()
+    }
+}
+
 /// The file of the program `name`: a name with a `/` is a path from the working directory, any other is
 /// looked for in `path` (the app's `PATH`, or Reveille's if None), and then where servers are.
-pub(super) fn find(name: &str, path: Option<&str>, working_dir: &Path) -> Result<PathBuf, String> {
+fn find(name: &str, path: Option<&str>, working_dir: &Path) -> Result<PathBuf, String> {
     if name.is_empty() {
         return Err("the program's name is empty".to_owned());
     }

@@ -5,45 +5,42 @@
 use reveille_controller::local::config::LocalPort;
 use reveille_core::{
     directory::{Protocol, UpstreamProtocol, first_http},
-    policy::{Policy, Readiness},
+    policy::{Policy, PolicySpec, Readiness},
 };
 
 use super::Checker;
-use crate::file::{path::FieldPath, raw::RawApp};
+use crate::file::path::FieldPath;
 
 impl Checker<'_> {
     /// Hosts, probes and whatever else is about requests need a port that speaks HTTP.
-    pub(super) fn http_settings(&mut self, raw: &RawApp, protocols: &[Protocol], app: &FieldPath) {
+    pub(super) fn http_settings(
+        &mut self,
+        hosts: &[String],
+        policy: &PolicySpec,
+        protocols: &[Protocol],
+        app: &FieldPath,
+    ) {
         if self.may_speak_http(protocols, app) {
             return;
         }
-        if !raw.hosts.is_empty() {
+        if !hosts.is_empty() {
             let reason = "the gateway routes HTTP only, and none of this app's ports speaks it; write protocol: http \
                           at the one that does, or remove the hosts";
             self.doc.report(&app.key("hosts"), reason);
         }
-        for (field, is_written) in [
-            ("probes.paths", !raw.probes.paths.is_empty()),
-            ("probes.userAgents", !raw.probes.user_agents.is_empty()),
-            ("probes.answer", raw.probes.answer.is_some()),
-            ("timeouts.responseHeader", raw.timeouts.response_header.is_some()),
-            ("upgrades", raw.upgrades.is_some()),
-            ("hold.answerAfter", raw.hold.answer_after.is_some()),
-        ] {
-            if is_written {
-                let reason = "is about HTTP, and none of this app's ports speaks it; remove it, or write protocol: \
-                              http at the one that does";
-                self.doc.report(&app.join(field), reason);
-            }
+        for field in policy.http_settings() {
+            let reason = "is about HTTP, and none of this app's ports speaks it; remove it, or write protocol: http at the \
+                          one that does";
+            self.doc.report(&app.join(field), reason);
         }
     }
 
     /// An app that is spoken to over HTTP/2 alone is never asked for another protocol (RFC 9113, 8.6).
-    pub(super) fn upgrades(&mut self, raw: &RawApp, ports: &[LocalPort], app: &FieldPath) {
+    pub(super) fn upgrades(&mut self, policy: &PolicySpec, ports: &[LocalPort], app: &FieldPath) {
         let mut http = ports.iter().filter(|port| port.protocol == Protocol::Http).peekable();
         let only_http2 =
             http.peek().is_some() && http.all(|port| port.upstream_protocol == UpstreamProtocol::H2c);
-        if only_http2 && raw.upgrades.as_ref().is_some_and(|upgrades| !upgrades.is_empty()) {
+        if only_http2 && policy.upgrades.as_ref().is_some_and(|upgrades| !upgrades.is_empty()) {
             let reason = "need HTTP/1.1, and every port of this app for HTTP has upstreamProtocol: h2c; remove them, \
                           or write upstreamProtocol: auto or h1 at the port that takes them";
             self.doc.report(&app.key("upgrades"), reason);

@@ -28,11 +28,11 @@ pub(super) struct Actor<R: Runner> {
     pub(super) shared: Arc<Shared>,
     pub(super) runner: Arc<R>,
     /// As it is configured now; what runs may be older.
-    pub(super) app: LocalApp,
+    pub(super) app: Arc<LocalApp>,
     pub(super) state: State,
     pub(super) life: Life,
-    /// From its launch until it is gone.
-    pub(super) run: Option<Run<R::Process>>,
+    /// From its launch until it is gone. Boxed, as most apps sleep.
+    pub(super) run: Option<Box<Run<R::Process>>>,
     /// A wake that was asked for when none could begin.
     pub(super) wanted: Option<(String, Caller)>,
     pub(super) wake_on_request: bool,
@@ -43,7 +43,7 @@ pub(super) struct Actor<R: Runner> {
     pub(super) backoff: Backoff,
     pub(super) deaths: Deaths,
     /// The wake in progress, or the last one.
-    pub(super) wake: Option<Record>,
+    pub(super) wake: Option<Box<Record>>,
     pub(super) usual: Usual,
     /// Changes with every change of the replicas.
     pub(super) version: u64,
@@ -131,7 +131,7 @@ pub(super) enum Stage {
 
 impl<R: Runner> Actor<R> {
     /// A supervisor of a sleeping app, which it publishes.
-    pub(super) fn new(app: LocalApp, shared: Arc<Shared>, runner: Arc<R>) -> Self {
+    pub(super) fn new(app: Arc<LocalApp>, shared: Arc<Shared>, runner: Arc<R>) -> Self {
         let mut actor = Self {
             shared,
             runner,
@@ -154,13 +154,13 @@ impl<R: Runner> Actor<R> {
         actor
     }
 
-    /// Until it was told to end and nothing is left of the process.
-    pub(super) async fn run(mut self, mut mailbox: mpsc::UnboundedReceiver<Message>) {
+    /// Until it was told to end and nothing is left of the process. Boxed: a future has room for what it is given twice.
+    pub(super) async fn run(mut self: Box<Self>, mut mailbox: mpsc::UnboundedReceiver<Box<Message>>) {
         while self.life == Life::Serving || self.run.is_some() {
             let timer = self.next_timer();
             tokio::select! {
                 message = mailbox.recv() => match message {
-                    Some(message) => self.hear(message),
+                    Some(message) => self.hear(*message),
                     // Nobody is left who could want anything: dropping the process kills it.
                     None => return,
                 },
@@ -201,7 +201,7 @@ impl<R: Runner> Actor<R> {
             Message::WakeOnRequest { wakes, reply } => {
                 let _ = reply.send(self.set_wake_on_request(wakes));
             }
-            Message::Configure(app) => self.configure(*app),
+            Message::Configure(app) => self.configure(app),
             Message::End => self.end(),
         }
     }
@@ -243,7 +243,7 @@ impl<R: Runner> Actor<R> {
     }
 
     /// Takes over a changed configuration: at once where nothing that runs depends on it.
-    fn configure(&mut self, app: LocalApp) {
+    fn configure(&mut self, app: Arc<LocalApp>) {
         if app.command != self.app.command || app.ports != self.app.ports {
             // What failed may be mended: it may be tried at once.
             self.backoff.reset();
@@ -278,7 +278,7 @@ impl<P: Running> Run<P> {
     }
 }
 
-async fn next_event<P: Running>(run: &mut Option<Run<P>>) -> Event {
+async fn next_event<P: Running>(run: &mut Option<Box<Run<P>>>) -> Event {
     match run {
         Some(run) => run.process.event().await,
         None => std::future::pending().await,

@@ -115,7 +115,7 @@ pub(crate) enum Message {
     /// Whether requests wake it, if it is asleep; else the phase it is in instead.
     WakeOnRequest { wakes: bool, reply: oneshot::Sender<Result<(), Abort>> },
     /// The app's configuration as it is from now on.
-    Configure(Box<LocalApp>),
+    Configure(Arc<LocalApp>),
     /// Stop the process and end.
     End,
 }
@@ -124,28 +124,28 @@ pub(crate) enum Message {
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
     /// Unbounded, so that no caller ever waits. The data plane asks for a wake only when something changed,
-    /// and the supervisor takes messages in microseconds.
-    mailbox: mpsc::UnboundedSender<Message>,
+    /// and the supervisor takes messages in microseconds. Boxed, as a channel has room for 32 from the beginning.
+    mailbox: mpsc::UnboundedSender<Box<Message>>,
 }
 
 impl Handle {
     /// Starts a supervisor. The app is in the store when this returns.
-    pub(crate) fn start<R: Runner>(app: LocalApp, shared: &Arc<Shared>, runner: &Arc<R>) -> Self {
+    pub(crate) fn start<R: Runner>(app: Arc<LocalApp>, shared: &Arc<Shared>, runner: &Arc<R>) -> Self {
         let (mailbox, messages) = mpsc::unbounded_channel();
-        let actor = Actor::new(app, Arc::clone(shared), Arc::clone(runner));
+        let actor = Box::new(Actor::new(app, Arc::clone(shared), Arc::clone(runner)));
         tokio::spawn(actor.run(messages));
         Self { mailbox }
     }
 
     /// Tells it something. A supervisor that has ended hears nothing more.
     pub(crate) fn tell(&self, message: Message) {
-        let _ = self.mailbox.send(message);
+        let _ = self.mailbox.send(Box::new(message));
     }
 
     /// Tells it something and waits for the reply; `None` if it has ended.
     pub(crate) async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        self.mailbox.send(message(reply)).ok()?;
+        self.mailbox.send(Box::new(message(reply))).ok()?;
         answer.await.ok()
     }
 

@@ -92,7 +92,7 @@ impl<R: Runner> Actor<R> {
 
     /// Nothing of the process is left.
     pub(super) fn on_gone(&mut self) {
-        if self.run.as_ref().is_some_and(super::actor::Run::is_up) {
+        if self.run.as_deref().is_some_and(super::actor::Run::is_up) {
             // The runtime is ending, or the guardian was lost unheard.
             self.on_exit(Exit::GuardianLost);
         }

@@ -42,7 +42,7 @@ impl<R: Runner> Actor<R> {
             since: self.phase.1,
             version: self.version,
             replicas: self.run.is_some().into(),
-            wake: self.wake.clone(),
+            wake: self.wake.as_deref().cloned(),
             usual: self.usual.median(),
             pin: self.pin,
             pending: self.pending(),

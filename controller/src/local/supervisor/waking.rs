@@ -71,7 +71,7 @@ impl<R: Runner> Actor<R> {
     fn begin_wake(&mut self, trigger: String) {
         let wake = Record::new(self.shared.wake_ids.next(self.id()), trigger, now());
         tracing::info!(app = %self.id(), wake = %wake.id, trigger = %wake.trigger, "wake started");
-        self.wake = Some(wake);
+        self.wake = Some(Box::new(wake));
         self.failed = WakeState::None;
         self.state = State::Waking { next_death: NextDeath::Restarts };
         self.publish();
@@ -90,7 +90,7 @@ impl<R: Runner> Actor<R> {
             Ok(process) => {
                 let generation = self.shared.next_generation();
                 let (stage, command) = (Stage::Launched, self.app.command.clone());
-                self.run = Some(Run { process, generation, stage, command, ports, claim });
+                self.run = Some(Box::new(Run { process, generation, stage, command, ports, claim }));
                 self.version += 1;
                 self.reach(Step::Starting);
             }

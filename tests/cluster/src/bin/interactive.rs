@@ -1,5 +1,5 @@
-//! `make cluster`: a Kubernetes in the foreground, for whoever wants to look around in one. Everything of it ends with
-//! Ctrl-C.
+//! `make cluster`: a Kubernetes in the foreground with Reveille and an app that sleeps, for whoever wants to look around in
+//! one. Everything of it ends with Ctrl-C.
 
 use std::{
     fs,
@@ -9,7 +9,9 @@ use std::{
     process::ExitCode,
 };
 
-use reveille_tests_cluster::{Cluster, need, places, sandbox};
+use reveille_tests_cluster::{
+    Cluster, Image, Reveille, need, places, product, reveille, sandbox, secs, until_some,
+};
 use tokio::task::LocalSet;
 
 /// Its folder in `target/cluster`.
@@ -25,6 +27,10 @@ fn main() -> ExitCode {
         if !places::is_free(NAME) {
             return fail("it runs already; Ctrl-C ends it where it was started");
         }
+        say("building reveille ...");
+        if let Err(reason) = product::build() {
+            return fail(&reason);
+        }
         return fail(&format!("the sandbox does not start: {}", sandbox::enter(Some(&pid))));
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -34,26 +40,50 @@ fn main() -> ExitCode {
     LocalSet::new().block_on(&runtime, async {
         say("starting Kubernetes ...");
         let cluster = Cluster::start(NAME).await;
-        install(&cluster).await;
+        say("installing Reveille by its chart, and the sample deploy/samples/nginx.yaml ...");
+        let address = install(&cluster).await;
         let kubectl = enter_by(&cluster, &folder, &pid, "kubectl");
         enter_by(&cluster, &folder, &pid, "helm");
         let shell = enter_by(&cluster, &folder, &pid, "shell");
         say(&format!(
-            "\nKubernetes is ready after {:.1} s. From another terminal:\n\n  \
+            "\nKubernetes was ready after {:.1} s. nginx, an app that sleeps, is at http://{address}/. From another \
+             terminal:\n\n  \
+             {kubectl} get scaledapps -w                # watch it sleep and wake\n  \
+             {shell} curl -i http://{address}/     # wake it; any program runs in its network like this\n  \
              {kubectl} get pods -A\n  \
-             {shell} curl -k https://10.200.0.1:6443/version   # any program in its network\n\n\
+             {kubectl} -n {namespace} logs deployment/reveille-controller -f\n\n\
              kubeconfig: {}\nlogs: {}\nCtrl-C ends all of it.",
             cluster.took().as_secs_f64(),
             cluster.kubeconfig().display(),
             cluster.places().logs().display(),
+            namespace = reveille::NAMESPACE,
         ));
         // The sandbox ends on it, and this with the sandbox.
         std::future::pending::<ExitCode>().await
     })
 }
 
-/// What the cluster has besides Kubernetes: Reveille and an app that sleeps, once there is a chart of it.
-async fn install(_cluster: &Cluster) {}
+/// What the cluster has besides Kubernetes: Reveille, and an app that sleeps, whose address is returned.
+async fn install(cluster: &Cluster) -> String {
+    Reveille::install(cluster, &[]).await;
+    let nginx = Image::nginx();
+    cluster.image(&nginx).await;
+    let sample = places::repository().join("deploy/samples/nginx.yaml");
+    let sample = fs::read_to_string(sample).expect("the repository has it");
+    // There is no registry.
+    let image = format!("image: {}\n          imagePullPolicy: Never", nginx.name());
+    let sample = sample.lines().map(|line| match line.split_once("image: ") {
+        Some((indent, _)) => format!("{indent}{image}\n"),
+        None => format!("{line}\n"),
+    });
+    cluster.kubectl(&["apply", "-f", "-"], &sample.collect::<String>()).await.ok();
+    until_some("the sample's Service has an address", secs(10), async || {
+        let address = ["get", "service", "nginx", "-o", "jsonpath={.spec.clusterIP}"];
+        let address = cluster.kubectl(&address, "").await.stdout;
+        (!address.is_empty()).then_some(address)
+    })
+    .await
+}
 
 /// Writes a script that runs a program inside, and returns how to call it from here.
 fn enter_by(cluster: &Cluster, folder: &Path, pid: &Path, name: &str) -> String {

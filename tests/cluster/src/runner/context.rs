@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::outcome::Skip;
-use crate::{cluster::Cluster, namespace::Namespace, report};
+use crate::{cluster::Cluster, namespace::Namespace, report, reveille::Reveille};
 
 /// A test's hands: the cluster, and namespaces that go when it is over.
 #[derive(Clone)]
@@ -32,6 +32,11 @@ impl Context {
         let namespace = self.cluster.namespace(&name).await;
         namespaces.push(namespace.clone());
         namespace
+    }
+
+    /// The Reveille that tests share. See [`Cluster::reveille`].
+    pub async fn reveille(&self) -> Reveille {
+        self.cluster.reveille().await
     }
 
     /// Says what was measured.

@@ -41,7 +41,7 @@ impl Bed {
         let shared = Arc::new(Shared::new(Metrics::register(&prometheus::Registry::new()).unwrap()));
         let (runner, launches) = FakeRunner::new();
         let mut changes = shared.store.subscribe();
-        let handle = Handle::start(app, &shared, &Arc::new(runner.clone()));
+        let handle = Handle::start(Arc::new(app), &shared, &Arc::new(runner.clone()));
         let first = changes.try_recv().expect("the app is published when its supervisor is there");
         assert!(matches!(first, Change::App(entry) if entry.phase == Phase::Asleep));
         Self { shared, handle, runner, launches, changes }

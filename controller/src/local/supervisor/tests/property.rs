@@ -1,6 +1,6 @@
 //! Whatever is said to a supervisor in whatever order, the invariants hold.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use reveille_core::{directory::Change, invariants, phase::Phase};
@@ -93,7 +93,7 @@ async fn play(acts: &[Act], manner: Manner) {
             Act::Configure(changed) => {
                 let mut app = fake::app("web", 8081);
                 app.command.argv.extend(changed.then(|| "--changed".to_owned()));
-                bed.handle.tell(Message::Configure(Box::new(app)));
+                bed.handle.tell(Message::Configure(Arc::new(app)));
             }
             Act::Time(ms) => advance(Duration::from_millis(ms)).await,
         }

@@ -1,6 +1,6 @@
 //! Falling asleep, stopping, and what changes while the app runs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use reveille_core::{
     directory::{UpstreamProtocol, WakeState},
@@ -138,7 +138,7 @@ async fn a_changed_command_waits_for_the_next_wake_and_a_changed_policy_does_not
     let mut app = fake::app("web", 8082);
     app.policy = policy(r#"{"idle": {"ttl": "5s"}}"#);
     app.hosts = vec!["web.localhost".into()];
-    bed.handle.tell(Message::Configure(Box::new(app.clone())));
+    bed.handle.tell(Message::Configure(Arc::new(app.clone())));
     bed.settle().await;
     let view = bed.view();
     assert_eq!(
@@ -148,14 +148,14 @@ async fn a_changed_command_waits_for_the_next_wake_and_a_changed_policy_does_not
     assert_eq!(view.entry.endpoints.len(), 1, "it goes on");
 
     app.ports[0].upstream_protocol = UpstreamProtocol::H2c;
-    bed.handle.tell(Message::Configure(Box::new(app.clone())));
+    bed.handle.tell(Message::Configure(Arc::new(app.clone())));
     bed.settle().await;
     let view = bed.view();
     assert_eq!((view.entry.ports[0].upstream, &view.pending), (UpstreamProtocol::H2c, &None));
 
     app.command.argv.push("--new".into());
     app.ports.push(port(None, 8083, None));
-    bed.handle.tell(Message::Configure(Box::new(app.clone())));
+    bed.handle.tell(Message::Configure(Arc::new(app.clone())));
     bed.settle().await;
     let view = bed.view();
     assert_eq!(view.pending.as_deref(), Some("the changed command and ports apply at the next wake"));
@@ -178,7 +178,7 @@ async fn a_changed_command_ends_the_pause_after_a_failure() {
     bed.until_phase(Phase::Asleep).await;
     let mut app = fake::app("web", 8081);
     app.command.argv.push("--mended".into());
-    bed.handle.tell(Message::Configure(Box::new(app)));
+    bed.handle.tell(Message::Configure(Arc::new(app)));
     bed.request();
     let launch = bed.launched().await;
     bed.make_ready(&launch).await;

@@ -1,4 +1,4 @@
-//! What the process is told from outside: SIGTERM and SIGINT stop it, SIGHUP reloads the file.
+//! What the process is told from outside: SIGTERM and SIGINT stop it, SIGHUP reloads what can be reloaded.
 
 use std::{
     io,
@@ -9,15 +9,15 @@ use tokio::signal::unix::{self, SignalKind};
 
 /// See the [module](self).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signal {
+pub(crate) enum Signal {
     /// Stop; a second time: at once.
     Stop,
-    /// Read the file again.
+    /// Read again what it was started with.
     Reload,
 }
 
 /// The signals that are listened for. From its making on, they no longer end the process.
-pub(super) struct Signals {
+pub(crate) struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
     hangup: unix::Signal,
@@ -31,7 +31,7 @@ const ONCE: Duration = Duration::from_millis(100);
 impl Signals {
     /// # Errors
     /// If the system does not let it listen.
-    pub(super) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: unix::signal(SignalKind::terminate())?,
             interrupt: unix::signal(SignalKind::interrupt())?,
@@ -41,7 +41,7 @@ impl Signals {
     }
 
     /// The next signal. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Signal {
+    pub(crate) async fn next(&mut self) -> Signal {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => {}
@@ -56,7 +56,7 @@ impl Signals {
     }
 
     /// The next signal to stop; others are ignored. Cancel-safe.
-    pub(super) async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         while self.next().await != Signal::Stop {}
     }
 }

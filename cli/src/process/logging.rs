@@ -10,11 +10,11 @@ use tracing_subscriber::{EnvFilter, fmt};
 use crate::args::LogFormat;
 
 /// What is logged unless `RUST_LOG` says otherwise. h2 warns of each frame that a client should not have sent, which would
-/// let any client fill the disk.
-const DEFAULT: &str = "info,h2=error";
+/// let any client fill the disk. The Kubernetes client logs each call that fails, and whoever calls does so, too.
+const DEFAULT: &str = "info,h2=error,kube_client::client::builder=off";
 
 /// Starts logging. Once a process.
-pub(super) fn start(format: LogFormat) {
+pub(crate) fn start(format: LogFormat) {
     let filter = || EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     let pretty = match format {
         LogFormat::Auto => io::stderr().is_terminal(),

@@ -1,0 +1,32 @@
+//! What the controller of a cluster is told on its command line.
+
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The namespace that Reveille itself runs in: its Lease, its ConfigMap and the activators are there.
+    pub namespace: String,
+    /// This process among its like: the name of its pod.
+    pub identity: String,
+    /// The Lease by which one of them leads.
+    pub lease_name: String,
+    /// Which pods of its namespace are the activators, as a label selector.
+    pub activator_selector: String,
+    /// The activators' control port.
+    pub control_port: u16,
+    /// The authority that the activators' certificate is checked by, PEM.
+    pub control_ca: PathBuf,
+    /// The token that is shown to them. Read again, as it is renewed.
+    pub control_token: PathBuf,
+    /// The ConfigMap that keeps which listener port is whose.
+    pub ports_config_map: String,
+    /// The listener ports to give away.
+    pub port_range: RangeInclusive<u16>,
+    /// How long nodes take to learn of changed endpoints.
+    pub sleep_delay: Duration,
+    /// Where `/metrics`, `/livez` and `/readyz` are served.
+    pub admin: SocketAddr,
+    /// The only namespace that is looked at. None: all of them.
+    pub watch_namespace: Option<String>,
+}

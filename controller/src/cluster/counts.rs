@@ -1,0 +1,62 @@
+//! What of a cluster's apps is counted, by the metrics that local mode has too.
+
+use std::sync::Arc;
+
+use reveille_core::{
+    app::AppId,
+    resource::{LastWake, Reason, ScaledAppStatus, WakeResult},
+    wake::{Failure, FailureKind, Outcome, Step, Steps},
+};
+
+use super::phase::{self, between};
+use crate::{metrics::Metrics, wakes::Record};
+
+/// Counts a wake that ended between two statuses.
+pub(crate) fn wake_ended(
+    metrics: &Arc<Metrics>,
+    app: &AppId,
+    before: &ScaledAppStatus,
+    after: &ScaledAppStatus,
+) {
+    let id = |last: &LastWake| (last.id.clone(), last.outcome);
+    let Some(last) = after.last_wake.as_ref() else { return };
+    if before.last_wake.as_ref().map(id) == Some(id(last)) {
+        return;
+    }
+    let outcome = match last.outcome {
+        WakeResult::Ready => Outcome::Ready,
+        WakeResult::Failed => failed(after, last),
+        WakeResult::Cancelled => Outcome::Failed(failure(FailureKind::Cancelled, last)),
+    };
+    let mut steps = Steps::default();
+    let reached = before.wake.iter().filter(|wake| wake.id == last.id).flat_map(|wake| &wake.steps);
+    for step in reached {
+        steps.reach(step.step, between(last.started_at.0, step.at.0));
+    }
+    if last.outcome == WakeResult::Ready {
+        steps.reach(Step::Ready, last.took.0);
+    }
+    let now = crate::clock::now();
+    let record = Record {
+        id: last.id.clone(),
+        trigger: "request".to_owned(),
+        started: last.started_at.0,
+        since: now.checked_sub(last.took.0).unwrap_or(now),
+        steps,
+        outcome: Some(outcome),
+    };
+    metrics.wake_ended(app, &record, last.took.0);
+}
+
+fn failed(status: &ScaledAppStatus, last: &LastWake) -> Outcome {
+    let kind = match phase::failure(status).map(|(reason, _)| reason) {
+        Some(Reason::KeepsCrashing) => FailureKind::ExitedEarly,
+        Some(Reason::ImageNotPulled | Reason::NoNode | Reason::PodsRefused) => FailureKind::CannotStart,
+        _ => FailureKind::Deadline,
+    };
+    Outcome::Failed(failure(kind, last))
+}
+
+fn failure(kind: FailureKind, last: &LastWake) -> Failure {
+    Failure { kind, reason: last.reason.clone().unwrap_or_default(), output: Vec::new() }
+}

@@ -1,0 +1,142 @@
+//! The Events by which people follow an app with `kubectl`.
+
+use kube::{
+    Client, Resource,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use reveille_core::{
+    phase::Phase,
+    resource::{ScaledApp, ScaledAppStatus, WakeResult, names},
+};
+
+/// The longest note that the API takes, in bytes.
+const MAX_NOTE: usize = 1024;
+
+/// Something that happened to an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    WakeStarted,
+    Awake { took: Option<String> },
+    WakeFailed(String),
+    FellAsleep,
+    SleepAborted(String),
+}
+
+impl News {
+    fn event(&self) -> Event {
+        let (type_, reason, action, note) = match self {
+            Self::WakeStarted => (
+                EventType::Normal,
+                "WakeStarted",
+                "Wake",
+                "replicas are asked for; requests are held".to_owned(),
+            ),
+            Self::Awake { took: Some(took) } => {
+                (EventType::Normal, "Awake", "Wake", format!("it can answer, {took} after it was woken"))
+            }
+            Self::Awake { took: None } => (EventType::Normal, "Awake", "Wake", "it can answer".to_owned()),
+            Self::WakeFailed(why) => (EventType::Warning, "WakeFailed", "Wake", why.clone()),
+            Self::FellAsleep => {
+                let note = "it was idle and has no replicas now; the next request wakes it";
+                (EventType::Normal, "FellAsleep", "Sleep", note.to_owned())
+            }
+            Self::SleepAborted(why) => {
+                (EventType::Normal, "SleepAborted", "Sleep", format!("it stays awake: {why}"))
+            }
+        };
+        Event {
+            type_,
+            reason: reason.to_owned(),
+            note: Some(shortened(note)),
+            action: action.to_owned(),
+            secondary: None,
+        }
+    }
+}
+
+fn shortened(mut note: String) -> String {
+    if note.len() > MAX_NOTE {
+        let end = (0..=MAX_NOTE).rev().find(|end| note.is_char_boundary(*end)).unwrap_or_default();
+        note.truncate(end);
+    }
+    note
+}
+
+/// What a changed status tells. Falling asleep is told by whoever does it.
+pub(crate) fn news(before: &ScaledAppStatus, after: &ScaledAppStatus) -> Vec<News> {
+    let mut news = Vec::new();
+    let id =
+        |wake: &Option<reveille_core::resource::WakeInProgress>| wake.as_ref().map(|wake| wake.id.clone());
+    if after.wake.is_some() && id(&before.wake) != id(&after.wake) {
+        news.push(News::WakeStarted);
+    }
+    let last = after.last_wake.as_ref().filter(|last| {
+        before
+            .last_wake
+            .as_ref()
+            .is_none_or(|before| (&before.id, before.outcome) != (&last.id, last.outcome))
+    });
+    match last.map(|last| (last.outcome, last)) {
+        Some((WakeResult::Failed, last)) => {
+            news.push(News::WakeFailed(last.reason.clone().unwrap_or_default()));
+        }
+        Some((WakeResult::Ready, last)) => news.push(News::Awake { took: Some(last.took.to_string()) }),
+        Some((WakeResult::Cancelled, _)) | None
+            if became(before, after, Phase::Awake) && before.phase.is_some() =>
+        {
+            news.push(News::Awake { took: None });
+        }
+        Some((WakeResult::Cancelled, _)) | None => {}
+    }
+    news
+}
+
+fn became(before: &ScaledAppStatus, after: &ScaledAppStatus, phase: Phase) -> bool {
+    after.phase == Some(phase) && before.phase != after.phase
+}
+
+/// Writes Events; the same again within a few minutes is counted, not repeated.
+#[derive(Clone)]
+pub(crate) struct Reports(Recorder);
+
+impl Reports {
+    pub(crate) fn new(client: Client, identity: &str) -> Self {
+        let reporter =
+            Reporter { controller: names::CONTROLLER.to_owned(), instance: Some(identity.to_owned()) };
+        Self(Recorder::new(client, reporter))
+    }
+
+    /// Best effort: nothing depends on an Event.
+    pub(crate) async fn publish(&self, app: &ScaledApp, news: &News) {
+        if let Err(error) = self.0.publish(&news.event(), &app.object_ref(&())).await {
+            tracing::warn!(app = %super::objects::id(&app.metadata), ?news, %error, "an Event could not be written");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_wake_is_told_once_when_it_begins_and_when_it_ends() {
+        let status = |json| -> ScaledAppStatus { serde_json::from_value(json).unwrap() };
+        let time = "2026-01-01T00:00:00.000000Z";
+        let asleep = status(json!({"phase": "Asleep"}));
+        let waking =
+            status(json!({"phase": "Waking", "wake": {"id": "a", "since": time, "step": "Requested"}}));
+        let ended = |outcome: &str| {
+            let last = json!({"id": "a", "startedAt": time, "took": "2s", "outcome": outcome, "reason": "NoNode: full"});
+            status(json!({"phase": if outcome == "Ready" { "Awake" } else { "Waking" }, "lastWake": last}))
+        };
+        assert_eq!(news(&asleep, &waking), [News::WakeStarted]);
+        assert_eq!(news(&waking, &waking), []);
+        assert_eq!(news(&waking, &ended("Ready")), [News::Awake { took: Some("2s".into()) }]);
+        assert_eq!(news(&ended("Ready"), &ended("Ready")), []);
+        assert_eq!(news(&waking, &ended("Failed")), [News::WakeFailed("NoNode: full".into())]);
+        assert_eq!(news(&ended("Failed"), &asleep), []);
+        assert_eq!(shortened("ä".repeat(600)).len(), 1024);
+    }
+}

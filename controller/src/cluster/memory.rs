@@ -1,0 +1,163 @@
+//! What a worker remembers of its app between two looks. None of it is needed: a new leader begins without.
+
+use std::time::{Duration, Instant};
+
+use super::{contest::Contest, observe::Observed, pods::PodView, traits::Idle};
+use reveille_core::decide::Stay;
+
+/// How long an activator must have been silent before people are told.
+const SILENCE: Duration = Duration::from_secs(15);
+/// How long a decision stands that named no time.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// The pauses between attempts that were called off: doubling from the first to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// See the [module](self).
+#[derive(Default)]
+pub(crate) struct Memory {
+    rest: Option<(Print, Instant)>,
+    pub(crate) contest: Contest,
+    /// Whether an Endpoints object was looked for, when, and what was found.
+    pub(crate) endpoints: Option<(Instant, Option<k8s_openapi::api::core::v1::Endpoints>)>,
+    /// For which state of the app idleness was decided, and when to look again.
+    look: Option<(State, Option<Instant>)>,
+    silent: Option<(Instant, String)>,
+    attempts: Pauses,
+}
+
+type Print = (u32, Vec<(String, bool, bool)>);
+type State = (Option<i64>, Option<jiff::Timestamp>);
+
+/// Attempts that came to nothing, in a row.
+#[derive(Default)]
+struct Pauses {
+    in_a_row: u32,
+    until: Option<Instant>,
+}
+
+impl Memory {
+    /// How long replicas and pods have been as they are now.
+    pub(crate) fn unchanged_for(&mut self, now: Instant, asked: u32, pods: &[PodView]) -> Duration {
+        let mut list: Vec<_> = pods.iter().map(|pod| (pod.uid.clone(), pod.serves(), pod.ending)).collect();
+        list.sort();
+        let print = (asked, list);
+        match &self.rest {
+            Some((known, since)) if *known == print => now.saturating_duration_since(*since),
+            _ => {
+                self.rest = Some((print, now));
+                Duration::ZERO
+            }
+        }
+    }
+
+    /// When idleness has to be decided again; at once for a state of the app that is new.
+    pub(crate) fn look_at(&mut self, now: Instant, seen: &Observed) -> Option<Instant> {
+        let state = state(seen);
+        match &self.look {
+            Some((known, at)) if *known == state => *at,
+            _ => {
+                self.look = Some((state, Some(now)));
+                Some(now)
+            }
+        }
+    }
+
+    /// Notes how idleness was decided.
+    pub(crate) fn looked(&mut self, now: Instant, seen: &Observed, idle: &Idle) {
+        let Idle::No { why, detail, recheck_after } = idle else {
+            self.silent = None;
+            return;
+        };
+        let never = *why == Stay::NeverSleeps;
+        let again = recheck_after.or((!never).then_some(LOOK_AGAIN));
+        self.look = Some((state(seen), again.map(|after| now + after)));
+        self.silent = match (why, detail) {
+            (Stay::Unknown, Some(detail)) => {
+                let since = self.silent.as_ref().map_or(now, |(since, _)| *since);
+                Some((since, detail.clone()))
+            }
+            _ => None,
+        };
+    }
+
+    /// What is said of an activator that has been silent for so long that people have to know.
+    pub(crate) fn silence(&self, now: Instant) -> Option<String> {
+        let (since, detail) = self.silent.as_ref()?;
+        (now.saturating_duration_since(*since) >= SILENCE).then(|| detail.clone())
+    }
+
+    /// Whether another attempt may be made, and if not, in how long.
+    pub(crate) fn attempt_in(&self, now: Instant) -> Duration {
+        self.attempts.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
+    /// An attempt was called off.
+    pub(crate) fn called_off(&mut self, now: Instant) {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.attempts.in_a_row.min(10)).min(LONGEST_PAUSE);
+        self.attempts = Pauses { in_a_row: self.attempts.in_a_row + 1, until: Some(now + pause) };
+        self.look = None;
+    }
+
+    /// An attempt succeeded, or something else happened that makes the next one a first.
+    pub(crate) fn asleep(&mut self, now: Instant) {
+        self.attempts = Pauses::default();
+        self.contest.slept(now);
+        self.look = None;
+    }
+}
+
+fn state(seen: &Observed) -> State {
+    let since = seen.app.status.as_ref().and_then(|status| status.since.as_ref());
+    (seen.app.metadata.generation, since.map(|since| since.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::fixtures::{app, observed, pod};
+
+    #[test]
+    fn rest_begins_anew_with_each_change() {
+        let (mut memory, start) = (Memory::default(), crate::clock::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let pods = [pod(1, true, None)];
+        assert_eq!(memory.unchanged_for(start, 1, &pods), Duration::ZERO);
+        assert_eq!(memory.unchanged_for(after(2), 1, &pods), Duration::from_secs(2));
+        assert_eq!(memory.unchanged_for(after(3), 2, &pods), Duration::ZERO);
+        assert_eq!(memory.unchanged_for(after(4), 2, &[pod(1, false, None)]), Duration::ZERO);
+    }
+
+    #[test]
+    fn idleness_is_decided_when_it_is_due_and_for_each_new_state() {
+        let (mut memory, start) = (Memory::default(), crate::clock::now());
+        let mut seen = observed(app(json!({}), json!({"phase": "Awake"})), false, 1, Vec::new());
+        assert_eq!(memory.look_at(start, &seen), Some(start));
+        let no = |why, recheck| Idle::No { why, detail: Some("pod a".into()), recheck_after: recheck };
+        memory.looked(start, &seen, &no(Stay::Unknown, Some(Duration::from_secs(5))));
+        assert_eq!(memory.look_at(start, &seen), Some(start + Duration::from_secs(5)));
+        assert_eq!(memory.silence(start + Duration::from_secs(14)), None);
+        assert_eq!(memory.silence(start + SILENCE), Some("pod a".to_owned()));
+        memory.looked(start, &seen, &no(Stay::NeverSleeps, None));
+        assert_eq!((memory.look_at(start, &seen), memory.silence(start + SILENCE)), (None, None));
+        seen.app.metadata.generation = Some(2);
+        assert_eq!(memory.look_at(start, &seen), Some(start));
+    }
+
+    #[test]
+    fn attempts_that_are_called_off_pause_longer_and_longer() {
+        let (mut memory, now) = (Memory::default(), crate::clock::now());
+        assert_eq!(memory.attempt_in(now), Duration::ZERO);
+        let pauses: Vec<_> = (0..8)
+            .map(|_| {
+                memory.called_off(now);
+                memory.attempt_in(now).as_secs()
+            })
+            .collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        memory.asleep(now);
+        assert_eq!(memory.attempt_in(now), Duration::ZERO);
+    }
+}

@@ -1,0 +1,174 @@
+//! Putting an app to sleep: when it is idle, and when its wake failed. And finding out how an attempt ended whose
+//! controller is gone.
+
+use std::{sync::Mutex, time::Duration};
+
+use jiff::Timestamp;
+use reveille_core::{phase::Phase, resource::ScaledApp};
+
+use super::{Looked, Worker};
+use crate::{
+    clock::now,
+    cluster::{
+        events::News,
+        gather,
+        observe::Observed,
+        phase,
+        sleeper::{AppSleeper, Written},
+        traits::{AttemptEnd, Evidence, Idle},
+        wake::Hopeless,
+        world::WorkError,
+    },
+    sleep::SleepOutcome,
+};
+
+/// Look again at once.
+const AT_ONCE: Looked = Looked::Again(Duration::ZERO);
+/// How soon an end is looked for again that could not be found out.
+const UNSETTLED: Duration = Duration::from_secs(1);
+
+fn in_turn() -> Written {
+    Written::InTurn(Mutex::default())
+}
+
+impl Worker {
+    fn sleeper(&self, seen: &Observed, written: Written) -> Option<AppSleeper> {
+        let (Ok(app), Ok(scale)) = (&seen.resolved, &seen.scale) else { return None };
+        Some(AppSleeper {
+            client: self.world.client.clone(),
+            id: self.id.clone(),
+            app: app.clone(),
+            object: seen.app.clone(),
+            service: seen.service.as_ref().ok().cloned(),
+            ports: seen.ports.as_deref().unwrap_or_default().to_vec(),
+            selector: scale.selector.clone().unwrap_or_default(),
+            activators: self.world.parts.activators.watch(),
+            written,
+        })
+    }
+
+    pub(super) async fn sleep_if_idle(
+        &mut self,
+        seen: Observed,
+        look_after: Duration,
+    ) -> Result<Looked, WorkError> {
+        let at = now();
+        let pause = self.memory.attempt_in(at);
+        if !pause.is_zero() {
+            return Ok(Looked::Again(pause.min(look_after)));
+        }
+        let due = self.memory.look_at(at, &seen);
+        if let Some(left) =
+            due.map_or(Some(look_after), |due| due.checked_duration_since(at)).filter(|left| !left.is_zero())
+        {
+            return Ok(Looked::Again(left.min(look_after)));
+        }
+        let Some(sleeper) = self.sleeper(&seen, in_turn()) else { return Ok(Looked::Again(look_after)) };
+        let since = seen.status().since.map_or(Timestamp::now(), |since| since.0);
+        let idle = self.world.parts.idleness.look(&sleeper, phase::between(since, Timestamp::now())).await;
+        let at = now();
+        self.memory.looked(at, &seen, &idle);
+        match idle {
+            Idle::Yes(evidence) => self.attempt(sleeper, evidence, Some(News::FellAsleep)).await,
+            Idle::No { why, detail, recheck_after } => {
+                tracing::debug!(app = %self.id, ?why, detail, "it stays awake");
+                Ok(Looked::Again(recheck_after.unwrap_or(look_after).min(look_after)))
+            }
+        }
+    }
+
+    /// Brings an app back to 0 whose wake failed. Nobody is to be in service; whoever is held waits on, and is told why the
+    /// wake failed by the status, which was written before.
+    pub(super) async fn give_up(&mut self, seen: Observed, why: &Hopeless) -> Result<Looked, WorkError> {
+        let pause = self.memory.attempt_in(now());
+        if !pause.is_zero() {
+            return Ok(Looked::Again(pause));
+        }
+        let Some(sleeper) = self.sleeper(&seen, in_turn()) else { return Ok(Looked::Again(UNSETTLED)) };
+        tracing::warn!(app = %self.id, reason = %why.reason, why.happened, "its wake failed; it goes back to 0");
+        self.attempt(sleeper, Evidence::default(), None).await
+    }
+
+    /// `news` is what people are told if it falls asleep.
+    async fn attempt(
+        &mut self,
+        sleeper: AppSleeper,
+        evidence: Evidence,
+        news: Option<News>,
+    ) -> Result<Looked, WorkError> {
+        let last = sleeper.object.status.as_ref().and_then(|status| status.epoch).unwrap_or_default();
+        let epoch = u64::try_from(last).unwrap_or_default() + 1;
+        let end = tokio::select! {
+            end = self.world.parts.attempts.sleep(&sleeper, epoch, evidence) => end,
+            () = self.called_off() => {
+                tracing::info!(app = %self.id, epoch, "it is deleted or suspended; the attempt to put it to sleep is dropped");
+                return Ok(AT_ONCE);
+            }
+        };
+        self.ended(&sleeper.object, end, news).await
+    }
+
+    /// Resolves once the app is not to be put to sleep any more.
+    async fn called_off(&self) {
+        loop {
+            self.changed.notified().await;
+            let app = self.world.stores.app(&self.id);
+            let goes_on = app.is_some_and(|app| match &app.0 {
+                Ok(app) => app.metadata.deletion_timestamp.is_none() && !app.spec.suspend,
+                Err(_) => true,
+            });
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    async fn ended(
+        &mut self,
+        app: &ScaledApp,
+        end: AttemptEnd,
+        news: Option<News>,
+    ) -> Result<Looked, WorkError> {
+        match end {
+            AttemptEnd::Asleep => {
+                self.memory.asleep(now());
+                self.world.parts.idleness.forget(&self.id);
+                self.world.metrics.sleep_ended(&self.id, SleepOutcome::Slept);
+                self.world.metrics.phase(&self.id, Phase::Asleep);
+                tracing::info!(app = %self.id, "it fell asleep");
+                if let Some(news) = news {
+                    self.world.reports.publish(app, &news).await;
+                }
+                Ok(AT_ONCE)
+            }
+            AttemptEnd::Aborted(outcome, why) => {
+                self.memory.called_off(now());
+                self.world.metrics.sleep_ended(&self.id, outcome);
+                tracing::info!(app = %self.id, why, "it did not fall asleep");
+                self.world.reports.publish(app, &News::SleepAborted(why)).await;
+                Ok(AT_ONCE)
+            }
+            AttemptEnd::Unsettled(why) => {
+                tracing::warn!(app = %self.id, why, "how the attempt to put it to sleep ended is not known yet");
+                Ok(Looked::Again(UNSETTLED))
+            }
+        }
+    }
+
+    /// Finds out how an attempt ended before anything else is done with the app.
+    pub(super) async fn settle(&mut self, app: ScaledApp) -> Result<Looked, WorkError> {
+        let epoch = app.status.as_ref().and_then(|status| status.epoch).unwrap_or_default();
+        let epoch = u64::try_from(epoch).unwrap_or_default();
+        tracing::info!(app = %self.id, epoch, "it is falling asleep by an attempt that is gone");
+        let mut seen = gather::observe(&self.world, &mut self.memory, app).await?;
+        let Some(sleeper) = self.sleeper(&seen, Written::AsRead) else {
+            // Without a workload, or without knowing which, nothing can be fenced, and nothing runs or can be called.
+            let mut status = seen.status();
+            phase::enter(Timestamp::now(), &mut status, Phase::Asleep);
+            self.write_status(&mut seen.app, &status).await?;
+            return Ok(AT_ONCE);
+        };
+        let end = self.world.parts.attempts.settle(&sleeper, epoch).await;
+        self.ended(&seen.app, end, Some(News::FellAsleep)).await
+    }
+}
