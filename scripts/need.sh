@@ -167,6 +167,26 @@ need_grpcio() {
     fi
 }
 
+readonly schemathesis=target/tools/schemathesis
+readonly schemathesis_pins=tests/local/python/schemathesis.txt
+
+need_schemathesis() {
+    local pins output
+    pins=$(cat "$schemathesis_pins")
+    [ "$(cat "$schemathesis/complete" 2>/dev/null)" != "$pins" ] || return 0
+    need_program python3 python3 python3-venv
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages "python3's venv" python3-venv
+    say "making an environment with schemathesis ..."
+    rm -rf "$schemathesis"
+    mkdir -p "${schemathesis%/*}"
+    if ! output=$(python3 -m venv "$schemathesis" \
+        && "$schemathesis/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$schemathesis_pins" 2>&1); then
+        say "$output"
+        die "schemathesis could not be installed" "see what this says: python3 -m venv DIR && DIR/bin/pip install -r $schemathesis_pins"
+    fi
+    printf '%s\n' "$pins" >"$schemathesis/complete"
+}
+
 # Triton without its container: NVIDIA's wheel has the server and its Python backend, which needs no GPU. The models
 # and the clients get a Python of their own each; about 440 MB in all.
 readonly triton=target/tools/triton
@@ -281,6 +301,7 @@ need() {
         haproxy) need_program haproxy haproxy ;;
         wrk) need_program wrk wrk ;;
         grpcio) need_grpcio ;;
+        schemathesis) need_schemathesis ;;
         triton) need_triton ;;
         go) need_go ;;
         cluster) need_cluster ;;

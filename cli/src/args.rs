@@ -7,6 +7,11 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr};
 
 pub use crate::cluster::args::ActivatorArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use reveille_controller::keys::{
+    Namespaces,
+    file::{check_key_name, parse_namespaces},
+};
 use reveille_core::{
     app::{AppId, LOCAL_NAMESPACE, check_name},
     quantity::{ByteSize, HumanDuration},
@@ -28,6 +33,7 @@ use crate::{cluster::controller_args::ControllerArgs, file::parse_address};
 Examples:
   reveille local                 run the apps of ./reveille.yaml
   reveille status                see which of them sleep
+  reveille watch                 see it change
   reveille wake web --wait       wake one and watch it start
 
 Exit codes:
@@ -35,7 +41,7 @@ Exit codes:
   64 wrong configuration; nothing was started"
 )]
 pub struct Cli {
-    /// Where Reveille's admin port is, for status, wake and sleep
+    /// Where Reveille's admin port is, for status, watch, wake and sleep
     #[arg(
         long,
         global = true,
@@ -45,6 +51,27 @@ pub struct Cli {
         help_heading = "Global options"
     )]
     pub server: String,
+
+    /// The key to call it with, if it asks for one; --key-file does not show it to other users of this machine
+    #[arg(
+        long,
+        global = true,
+        env = "REVEILLE_KEY",
+        hide_env_values = true,
+        value_name = "KEY",
+        help_heading = "Global options"
+    )]
+    pub key: Option<String>,
+
+    /// A file that holds the key; goes before --key and its variable
+    #[arg(
+        long,
+        global = true,
+        env = "REVEILLE_KEY_FILE",
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub key_file: Option<PathBuf>,
 
     /// How to print: for people, or the API's JSON for programs
     #[arg(long, global = true, value_enum, default_value_t, help_heading = "Global options")]
@@ -74,6 +101,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Show which apps sleep, or everything about one
     Status(StatusArgs),
+    /// Show what happens to the apps, as it happens
+    Watch(WatchArgs),
     /// Wake an app before anybody calls it
     Wake(WakeArgs),
     /// Put an app to sleep now instead of after its idle time
@@ -84,6 +113,10 @@ pub enum Command {
     Crd(CrdArgs),
     /// Run the control plane of a cluster, in a pod
     Controller(Box<ControllerArgs>),
+    /// Make keys for the API
+    Key(KeyArgs),
+    /// Print what makes a shell complete these commands
+    Completions(CompletionsArgs),
 }
 
 /// `reveille local`
@@ -93,6 +126,7 @@ Examples:
   reveille local
   reveille local -c demo/reveille.yaml --access-log
   reveille local --admin 127.0.0.1:9191 --drain 5s
+  reveille local --admin 0.0.0.0:9090 --keys /etc/reveille/keys
 
 SIGHUP, or a change of the file, reloads it; a file with mistakes changes nothing.
 SIGTERM or Ctrl-C finishes what is in progress; a second one ends at once.
@@ -111,6 +145,18 @@ pub struct LocalArgs {
     /// Where to serve the admin port; overrides the file's `admin`
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     pub admin: Option<SocketAddr>,
+
+    /// The keys by which the admin port may be called, a line each; see `reveille key new`
+    #[arg(long, env = "REVEILLE_KEYS", value_name = "FILE")]
+    pub keys: Option<PathBuf>,
+
+    /// Let anybody call an admin port that others can reach, and that has no keys
+    #[arg(long)]
+    pub allow_anonymous: bool,
+
+    /// Where to keep scheduled wakes [default: by the name of the file, in $STATE_DIRECTORY or ~/.local/state/reveille]
+    #[arg(long, env = "REVEILLE_STATE", value_name = "FILE")]
+    pub state: Option<PathBuf>,
 
     /// How long work in progress may take to end after SIGTERM
     #[arg(long, value_name = "DURATION", default_value = "30s")]
@@ -190,13 +236,25 @@ pub struct StatusArgs {
     pub app: Option<AppArg>,
 }
 
+/// `reveille watch`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reveille watch
+  reveille watch | grep -w web
+  reveille watch --output json | jq -r 'select(.event == \"phase\") | .data.app.phase'
+
+On a terminal a table that is always up to date; else a line for each event. With
+--output json each event is a JSON object on a line of its own. Ctrl-C ends it.")]
+pub struct WatchArgs {}
+
 /// `reveille wake`
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   reveille wake web
   reveille wake web --wait --timeout 2m && curl localhost:8081
-  reveille wake triton --reason 'demo at noon'
+  reveille wake triton --for 2h --reason 'demo at noon'
 
 With --wait the exit code is 0 once the app can answer, 1 if its wake failed; its last lines
 of output are then printed.")]
@@ -212,6 +270,10 @@ pub struct WakeArgs {
     /// How long to wait; the wake goes on afterwards [default: until the wake ends]
     #[arg(long, value_name = "DURATION", requires = "wait")]
     pub timeout: Option<HumanDuration>,
+
+    /// Keep it awake so long, called or not, from 1s to 30d
+    #[arg(long = "for", value_name = "DURATION")]
+    pub keep: Option<HumanDuration>,
 
     /// Why, for the log and the status
     #[arg(long, value_name = "TEXT")]
@@ -248,6 +310,66 @@ Examples:
   kubectl explain scaledapp.spec --recursive
   reveille crd --output json | jq .spec.names")]
 pub struct CrdArgs {}
+
+/// `reveille key`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reveille key new ci --namespace team-a,ml
+  reveille key new grafana --namespace '*' --read")]
+pub struct KeyArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: KeyCommand,
+}
+
+/// The subcommands of `reveille key`.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key: prints it once, and the line to store
+    New(NewKeyArgs),
+}
+
+/// `reveille key new`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reveille key new ci --namespace team-a,ml
+  reveille key new grafana --namespace '*' --read
+  reveille key new ci --namespace local --output json | jq -r .line >> /etc/reveille/keys
+
+Nothing is stored, and the key cannot be had again: give it to whoever is to use it, and put
+the line into the file of keys (`reveille local --keys FILE`).")]
+pub struct NewKeyArgs {
+    /// Whose key it is, for the log: a-z, 0-9 and '-'
+    #[arg(value_name = "NAME", value_parser = parse_key_name)]
+    pub name: String,
+
+    /// Where it is good: namespaces with commas between, or * for all; local mode's is `local`
+    #[arg(long, value_name = "NAMES", value_parser = parse_namespaces)]
+    pub namespace: Namespaces,
+
+    /// Good for seeing apps, not for waking them and putting them to sleep
+    #[arg(long)]
+    pub read: bool,
+}
+
+fn parse_key_name(text: &str) -> Result<String, String> {
+    check_key_name(text).map(|()| text.to_owned())
+}
+
+/// `reveille completions`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reveille completions bash > /etc/bash_completion.d/reveille
+  reveille completions zsh > ~/.zfunc/_reveille
+  reveille completions fish > ~/.config/fish/completions/reveille.fish")]
+pub struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
 
 /// An app as people name it: `web` for one of local mode, or `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq)]

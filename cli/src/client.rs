@@ -4,6 +4,8 @@
 //! be checked for whether the server has closed it meanwhile.
 
 mod error;
+mod events;
+mod sse;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -11,7 +13,7 @@ mod url;
 use std::{io, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -26,7 +28,7 @@ use tokio::{
     time::{error::Elapsed, timeout},
 };
 
-pub use self::{error::ClientError, url::ServerUrl};
+pub use self::{error::ClientError, events::EventStream, sse::SseEvent, url::ServerUrl};
 
 /// Where `reveille local` serves its admin port unless it is told otherwise.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:9090";
@@ -55,6 +57,8 @@ pub struct Answer<T> {
 #[derive(Clone, Debug)]
 pub struct Client {
     server: ServerUrl,
+    /// The value of `Authorization`.
+    key: Option<HeaderValue>,
 }
 
 /// What every call comes to.
@@ -63,7 +67,26 @@ type Outcome<T> = Result<Answer<T>, ClientError>;
 impl Client {
     /// Connects to nothing yet.
     pub fn new(server: ServerUrl) -> Self {
-        Self { server }
+        Self { server, key: None }
+    }
+
+    /// Calls with this key; space around it does not count.
+    ///
+    /// # Errors
+    /// If that cannot be a key.
+    pub fn with_key(mut self, key: Option<&str>) -> Result<Self, String> {
+        self.key = match key.map(str::trim) {
+            None | Some("") => None,
+            Some(key) => {
+                let value = HeaderValue::try_from(format!("Bearer {key}"));
+                let fit = value.ok().filter(|_| key.bytes().all(|byte| byte.is_ascii_graphic()));
+                let mut value =
+                    fit.ok_or("the key is no key: one is made of visible ASCII characters, on one line")?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+        };
+        Ok(self)
     }
 
     /// Every app.
@@ -122,9 +145,12 @@ impl Client {
             .method(method)
             .uri(self.server.target(path))
             .header(header::HOST, self.server.authority())
-            .header(header::ACCEPT, "application/json, application/problem+json")
+            .header(header::ACCEPT, "application/json, application/problem+json, text/event-stream")
             .header(header::USER_AGENT, concat!("reveille/", env!("CARGO_PKG_VERSION")))
             .header(header::CONNECTION, "close");
+        if let Some(key) = &self.key {
+            request = request.header(header::AUTHORIZATION, key);
+        }
         let mut bytes = Vec::new();
         if let Some(body) = body {
             request = request.header(header::CONTENT_TYPE, "application/json");
@@ -163,18 +189,22 @@ impl Client {
     }
 
     fn read<T: DeserializeOwned>(&self, status: StatusCode, body: &[u8]) -> Outcome<T> {
-        let json: Option<Value> = serde_json::from_slice(body).ok();
         if !status.is_success() {
-            let problem = json.and_then(|json| serde_json::from_value::<ProblemBody>(json).ok());
-            return Err(match problem {
-                Some(problem) => ClientError::Refused(problem),
-                None => self.not_reveille(format!("it answered {status}")),
-            });
+            return Err(self.refused(status, body));
         }
+        let json: Option<Value> = serde_json::from_slice(body).ok();
         let json = json.ok_or_else(|| self.not_reveille(format!("it answered {status} without JSON")))?;
         match T::deserialize(&json) {
             Ok(value) => Ok(Answer { value, json }),
             Err(error) => Err(self.not_reveille(format!("its JSON cannot be read: {error}"))),
+        }
+    }
+
+    /// An answer that is no success.
+    fn refused(&self, status: StatusCode, body: &[u8]) -> ClientError {
+        match serde_json::from_slice::<ProblemBody>(body) {
+            Ok(problem) => ClientError::Refused(problem),
+            Err(_) => self.not_reveille(format!("it answered {status}")),
         }
     }
 

@@ -7,7 +7,7 @@
 //! | [`cluster`] | `reveille activator`, `reveille controller`: one plane of a cluster in a process |
 //! | [`mod@file`] | the configuration file of local mode, checked with every problem at once |
 //! | `process` | what every command does alike that runs until it is told to stop |
-//! | [`commands`] | `check`, `status`, `wake`, `sleep`, `crd` |
+//! | [`commands`] | all other commands |
 //! | [`client`] | the calls to the admin port |
 //! | [`output`] | tables, times, colours |
 //! | [`exit`] | exit codes and the errors behind them |
@@ -22,12 +22,12 @@ pub mod local;
 pub mod output;
 mod process;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use clap::Parser;
 
 use self::{
-    args::{Cli, Command},
+    args::{Cli, Command, KeyArgs, KeyCommand, WatchArgs},
     client::{Client, ServerUrl},
     exit::{CliError, Exit},
     output::Console,
@@ -56,31 +56,50 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(cli: Cli, console: &mut Console) -> Result<Exit, CliError> {
     let output = cli.output;
     // Not read by clap: a wrong REVEILLE_SERVER is no reason for `reveille local` to fail.
-    let server = || cli.server.parse::<ServerUrl>().map_err(|why| CliError::new(Exit::Usage, why));
+    let client = || {
+        let server = cli.server.parse::<ServerUrl>().map_err(|why| CliError::new(Exit::Usage, why))?;
+        let key = key(cli.key.as_deref(), cli.key_file.as_deref())?;
+        Client::new(server).with_key(key.as_deref()).map_err(|why| CliError::new(Exit::Usage, why))
+    };
     match cli.command {
         Command::Local(args) => local::run(&args),
         Command::Activator(args) => cluster::activator::run(&args),
         Command::Check(args) => Ok(commands::check::check(&args.file(std::env::var_os("REVEILLE_CONFIG")))),
         Command::Status(args) => {
-            call(server()?, async |client| commands::status::run(client, args, output, console).await)
+            call(&client()?, async |client| commands::status::run(client, args, output, console).await)
+        }
+        Command::Watch(WatchArgs {}) => {
+            call(&client()?, async |client| commands::watch::run(client, output, console).await)
         }
         Command::Wake(args) => {
-            call(server()?, async |client| commands::wake::run(client, args, output, console).await)
+            call(&client()?, async |client| commands::wake::run(client, args, output, console).await)
         }
         Command::Sleep(args) => {
-            call(server()?, async |client| commands::sleep::run(client, args, output, console).await)
+            call(&client()?, async |client| commands::sleep::run(client, args, output, console).await)
         }
         Command::Controller(args) => cluster::controller::run(&args),
         Command::Crd(_) => commands::crd::crd(output, console).map(|()| Exit::Ok),
+        Command::Key(KeyArgs { command: KeyCommand::New(args) }) => {
+            commands::key::new(args, output, console).map(|()| Exit::Ok)
+        }
+        Command::Completions(args) => commands::completions::run(&args, console).map(|()| Exit::Ok),
     }
+}
+
+/// The key to call with: that of the file, else the one that is given, if any.
+fn key(given: Option<&str>, file: Option<&Path>) -> Result<Option<String>, CliError> {
+    let Some(file) = file else { return Ok(given.map(str::to_owned)) };
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        CliError::new(Exit::Usage, format!("the key cannot be read from {}: {error}", file.display()))
+    })?;
+    Ok(Some(text))
 }
 
 /// Runs a call to the server in a runtime of its own: one thread is enough for one connection.
 fn call(
-    server: ServerUrl,
+    client: &Client,
     command: impl AsyncFnOnce(&Client) -> Result<(), CliError>,
 ) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let client = Client::new(server);
-    runtime.block_on(command(&client)).map(|()| Exit::Ok)
+    runtime.block_on(command(client)).map(|()| Exit::Ok)
 }

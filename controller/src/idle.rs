@@ -42,7 +42,12 @@ pub async fn run(mut views: watch::Receiver<Arc<View>>, fleet: Arc<dyn Fleet>, s
             Phase::Awake => fleet.reports(app).await,
             Phase::Asleep | Phase::Waking | Phase::FallingAsleep => Vec::new(),
         };
-        let observed = Observed { phase: view.entry.phase, since: view.since.at, reports };
+        let observed = Observed {
+            phase: view.entry.phase,
+            since: view.since.at,
+            pinned_until: view.pin.map(|pin| pin.at),
+            reports,
+        };
         let recheck_after = match decide(now(), &observed, &view.entry.policy) {
             Decision::Stay { recheck_after, .. } => recheck_after,
             Decision::Sleep => {
@@ -80,12 +85,14 @@ fn pause_after(abort: &Abort) -> Duration {
 /// When the app falls asleep if nobody calls; `None` unless it is awake and idle.
 pub fn sleeps_in(now: Instant, observed: &Observed, policy: &Policy) -> Option<Duration> {
     let awake_for = now.saturating_duration_since(observed.since);
-    let min_awake_left = policy.idle.min_awake.saturating_sub(awake_for);
+    let pinned_for =
+        observed.pinned_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+    let at_least = policy.idle.min_awake.saturating_sub(awake_for).max(pinned_for);
     let mut ttl_alone = policy.clone();
     ttl_alone.idle.min_awake = Duration::ZERO;
-    match decide(now, observed, &ttl_alone) {
-        Decision::Sleep => Some(min_awake_left),
-        Decision::Stay { why: Stay::Recent, recheck_after: Some(left) } => Some(left.max(min_awake_left)),
+    match decide(now, &Observed { pinned_until: None, ..observed.clone() }, &ttl_alone) {
+        Decision::Sleep => Some(at_least),
+        Decision::Stay { why: Stay::Recent, recheck_after: Some(left) } => Some(left.max(at_least)),
         Decision::Stay { .. } => None,
     }
 }

@@ -34,6 +34,7 @@ fn view(phase: Phase, ttl: Ttl) -> Arc<View> {
         replicas: 1,
         wake: None,
         usual: None,
+        pin: None,
         pending: None,
     }
     .into()
@@ -141,6 +142,7 @@ async fn the_time_until_sleep_is_the_longer_of_both_limits() {
     let quiet = |quiet, in_flight| Observed {
         phase: Phase::Awake,
         since: present - Duration::from_secs(600),
+        pinned_until: None,
         reports: vec![Report::Said {
             at: present,
             activity: Activity { started: 1, in_flight, held: 0, quiet },
@@ -152,6 +154,11 @@ async fn the_time_until_sleep_is_the_longer_of_both_limits() {
     assert_eq!(at(&quiet(Duration::from_secs(45), 0), &policy), Some(15));
     assert_eq!(at(&quiet(Duration::from_secs(90), 0), &policy), Some(0));
     assert_eq!(at(&quiet(Duration::ZERO, 1), &policy), None, "in use");
+    let pinned = Observed {
+        pinned_until: Some(present + Duration::from_secs(25)),
+        ..quiet(Duration::from_secs(45), 0)
+    };
+    assert_eq!(at(&pinned, &policy), Some(25));
     policy.idle.min_awake = Duration::from_secs(640);
     assert_eq!(at(&quiet(Duration::from_secs(45), 0), &policy), Some(40));
     policy.idle.ttl = Ttl::Never;

@@ -7,6 +7,8 @@
 //! | [`idle`] | the idle loop around the pure decision |
 //! | [`store`] | the table of apps: what the data plane is told and the admin port shows |
 //! | [`wakes`] | what is remembered of wakes, and how long they usually take |
+//! | [`feed`] | what happens to apps, for people who watch |
+//! | [`keys`] | the keys by which the API is called |
 //! | [`metrics`] | the control plane's metrics |
 //! | [`local`] | the world as processes on one machine |
 //! | [`cluster`] | the world as Kubernetes |
@@ -15,7 +17,9 @@
 pub mod api;
 mod clock;
 pub mod cluster;
+pub mod feed;
 pub mod idle;
+pub mod keys;
 pub mod local;
 pub mod metrics;
 pub mod sleep;

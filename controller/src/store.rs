@@ -40,6 +40,23 @@ impl Moment {
     pub fn now() -> Self {
         Self { at: crate::clock::now(), wall: Timestamp::now() }
     }
+
+    /// So long after it; the end of time if there is no such moment.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        let wall =
+            jiff::SignedDuration::try_from(duration).ok().and_then(|by| self.wall.checked_add(by).ok());
+        Self { at: self.at + duration, wall: wall.unwrap_or(Timestamp::MAX) }
+    }
+}
+
+/// What a follower of the table is told.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// An app as it stands: it was published, or something about it changed that is not kept here.
+    App(Arc<View>),
+    /// There is no such app any more.
+    Gone(AppId),
 }
 
 /// Everything that is known about one app.
@@ -57,6 +74,8 @@ pub struct View {
     pub wake: Option<Record>,
     /// How long its wakes usually take.
     pub usual: Option<Duration>,
+    /// Until when it stays awake, as somebody asked.
+    pub pin: Option<Moment>,
     /// What a changed configuration has not changed yet.
     pub pending: Option<String>,
 }
@@ -81,7 +100,12 @@ impl View {
             WakeState::None | WakeState::InProgress { .. } => None,
         };
         let (in_flight, held) = (said(|activity| activity.in_flight), said(|activity| activity.held));
-        let observed = Observed { phase: entry.phase, since: self.since.at, reports };
+        let observed = Observed {
+            phase: entry.phase,
+            since: self.since.at,
+            pinned_until: self.pin.map(|pin| pin.at),
+            reports,
+        };
         AppStatus {
             id: entry.id.clone(),
             phase: entry.phase,
@@ -96,6 +120,8 @@ impl View {
             wake: self.wake.as_ref().map(|wake| wake.status(now, self.usual)),
             wake_on_request: entry.wake_on_request,
             retry_in_ms: retry_in.map(millis),
+            awake_until: self.pin.filter(|pin| pin.at > now).map(|pin| pin.wall),
+            schedule: None,
             pending: self.pending.clone(),
         }
     }
@@ -116,6 +142,8 @@ struct Table {
     rows: BTreeMap<AppId, watch::Sender<Arc<View>>>,
     /// Unbounded, so that publishing never waits: a change is small and the receiver only stores it.
     subscribers: Vec<mpsc::UnboundedSender<Change>>,
+    /// Who shows apps to people. Unbounded for the same reason.
+    followers: Vec<mpsc::UnboundedSender<Seen>>,
 }
 
 impl Store {
@@ -136,21 +164,41 @@ impl Store {
         receiver
     }
 
+    /// First all apps as they stand, then each that is published, whether the data plane has to know or not.
+    pub fn follow(&self) -> mpsc::UnboundedReceiver<Seen> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let mut table = self.lock();
+        for row in table.rows.values() {
+            // Cannot fail: the receiver is still in this function.
+            let _ = sender.send(Seen::App(Arc::clone(&row.borrow())));
+        }
+        table.followers.push(sender);
+        receiver
+    }
+
+    /// Something about the app changed that is not kept here: the followers look at it again.
+    pub fn touch(&self, app: &AppId) {
+        let mut table = self.lock();
+        if let Some(view) = table.rows.get(app).map(|row| Arc::clone(&row.borrow())) {
+            table.show(&Seen::App(view));
+        }
+    }
+
     /// Adds or replaces an app's view, and tells the subscribers if the data plane has to know.
     pub fn publish(&self, view: View) {
-        let entry = Arc::clone(&view.entry);
+        let (entry, view) = (Arc::clone(&view.entry), Arc::new(view));
         debug_assert!(invariants::asleep_has_no_endpoint(&entry), "{entry:?}");
         debug_assert!(invariants::endpoints_cover_ports(&entry), "{entry:?}");
         let mut table = self.lock();
         let news = match table.rows.get(&entry.id) {
             Some(row) => {
-                let before = row.send_replace(Arc::new(view));
+                let before = row.send_replace(Arc::clone(&view));
                 debug_assert!(invariants::phases_follow(before.entry.phase, entry.phase), "{entry:?}");
                 before.entry != entry
             }
             None => {
                 self.metrics.add(&entry.id);
-                table.rows.insert(entry.id.clone(), watch::Sender::new(Arc::new(view)));
+                table.rows.insert(entry.id.clone(), watch::Sender::new(Arc::clone(&view)));
                 true
             }
         };
@@ -159,6 +207,7 @@ impl Store {
             self.metrics.phase(&entry.id, entry.phase);
             table.tell(&Change::App(entry));
         }
+        table.show(&Seen::App(view));
     }
 
     /// Takes an app out; its watchers' channels close.
@@ -167,6 +216,7 @@ impl Store {
         if table.rows.remove(app).is_some() {
             self.metrics.remove(app);
             table.tell(&Change::Gone(app.clone()));
+            table.show(&Seen::Gone(app.clone()));
         }
     }
 
@@ -199,6 +249,11 @@ impl Table {
     /// Tells all subscribers, and forgets those that have gone.
     fn tell(&mut self, change: &Change) {
         self.subscribers.retain(|subscriber| subscriber.send(change.clone()).is_ok());
+    }
+
+    /// Likewise, for the followers.
+    fn show(&mut self, seen: &Seen) {
+        self.followers.retain(|follower| follower.send(seen.clone()).is_ok());
     }
 }
 

@@ -30,6 +30,7 @@ fn view(name: &str, phase: Phase) -> View {
         replicas: 0,
         wake: None,
         usual: None,
+        pin: None,
         pending: None,
     }
 }

@@ -9,6 +9,7 @@ use reveille_core::{
     api::{AppStatus, SleepRequest},
     app::AppId,
     decide::Report,
+    scale::{DeploymentStatus, ScaleToZero, ScaleUp, ScaledToZero, ScaledUp},
 };
 
 /// Every activator: what they saw, and the switch to hold an app's requests on all of them.
@@ -85,11 +86,17 @@ pub trait Apps: Send + Sync {
     /// One app.
     fn get<'a>(&'a self, app: &'a AppId) -> BoxFuture<'a, Option<AppStatus>>;
 
-    /// Starts a wake, or joins the one in progress. Returns at once with where it stands.
+    /// Starts a wake, or joins the one in progress. Returns at once with where it stands. The app is not put to
+    /// sleep before `keep` has passed; none leaves what an earlier call said of that.
     ///
     /// # Errors
     /// A [`Refusal`].
-    fn wake<'a>(&'a self, app: &'a AppId, trigger: String) -> BoxFuture<'a, Result<AppStatus, Refusal>>;
+    fn wake<'a>(
+        &'a self,
+        app: &'a AppId,
+        trigger: String,
+        keep: Option<Duration>,
+    ) -> BoxFuture<'a, Result<AppStatus, Refusal>>;
 
     /// Puts the app to sleep by hand: skips the TTL, waits up to 10 s for work in flight. Returns when its
     /// replicas are committed to 0.
@@ -104,6 +111,82 @@ pub trait Apps: Send + Sync {
 
     /// Whether the process serves: false before it is up and while it drains.
     fn is_ready(&self) -> bool;
+}
+
+/// What the Scale API can see and do: of every Deployment, whether it is an app or not. In local mode an app stands
+/// for the Deployment of its name.
+///
+/// What comes in is checked: reasons have their length, times are not over, replicas are at least 1.
+pub trait Deployments: Send + Sync {
+    /// Whether calls can be served, and what `kubernetes` says then.
+    ///
+    /// # Errors
+    /// Why not.
+    fn ready(&self) -> BoxFuture<'_, Result<&'static str, String>>;
+
+    /// The replicas as they stand.
+    ///
+    /// # Errors
+    /// A [`DeploymentError`].
+    fn status<'a>(&'a self, of: &'a AppId) -> BoxFuture<'a, Result<DeploymentStatus, DeploymentError>>;
+
+    /// Scales to zero: returns when that is committed, and when the scale-up, if one is scheduled, is stored so that it
+    /// happens whatever becomes of this process. Without one, an earlier one is called off.
+    ///
+    /// # Errors
+    /// A [`DeploymentError`]: nothing was changed, nor is an earlier schedule.
+    fn scale_to_zero<'a>(
+        &'a self,
+        which: &'a AppId,
+        order: ScaleToZero,
+    ) -> BoxFuture<'a, Result<ScaledToZero, DeploymentError>>;
+
+    /// Scales to so many replicas: returns when that is asked for. An earlier schedule is called off.
+    ///
+    /// # Errors
+    /// A [`DeploymentError`]: nothing was changed.
+    fn scale_up<'a>(
+        &'a self,
+        which: &'a AppId,
+        order: ScaleUp,
+    ) -> BoxFuture<'a, Result<ScaledUp, DeploymentError>>;
+}
+
+/// Why a call of the Scale API failed. Each holds a sentence that says what happened, to which Deployment, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeploymentError {
+    /// There is no such Deployment or namespace.
+    #[error("{0}")]
+    NotFound(String),
+    /// It cannot be scaled so.
+    #[error("{0}")]
+    Invalid(String),
+    /// It is in use, or on its way elsewhere.
+    #[error("{0}")]
+    Conflict(String),
+    /// It could not be done.
+    #[error("{0}")]
+    Failed(String),
+    /// It cannot be done now.
+    #[error("{reason}")]
+    Unavailable {
+        /// Why.
+        reason: String,
+        /// When another attempt may be made, in seconds from now, if that is known.
+        retry_in_s: Option<u64>,
+    },
+}
+
+impl From<Refusal> for DeploymentError {
+    fn from(refusal: Refusal) -> Self {
+        let reason = refusal.to_string();
+        match refusal {
+            Refusal::UnknownApp(app) => Self::NotFound(format!("there is no Deployment {app}")),
+            Refusal::InUse { .. } | Refusal::WrongPhase { .. } => Self::Conflict(reason),
+            Refusal::Blocked { retry_in_s, .. } => Self::Unavailable { reason, retry_in_s: Some(retry_in_s) },
+            Refusal::Stopping => Self::Unavailable { reason, retry_in_s: None },
+        }
+    }
 }
 
 /// Why a call by hand was refused.

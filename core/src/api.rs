@@ -4,15 +4,17 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     app::AppId,
     phase::Phase,
+    quantity::HumanDuration,
     wake::{Outcome, StepAt, WakeId},
 };
 
 /// The answer to `GET /api/v1/apps`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AppList {
     /// When this was true.
@@ -21,8 +23,29 @@ pub struct AppList {
     pub apps: Vec<AppStatus>,
 }
 
+/// The data of an event of `GET /api/v1/events`, but for `apps` ([`AppList`]) and `gone` ([`AppGone`]).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AppEvent {
+    /// When it happened; what is counted from now is counted from then.
+    pub time: Timestamp,
+    /// The app as it stands after it.
+    pub app: AppStatus,
+}
+
+/// The data of the event `gone` of `GET /api/v1/events`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AppGone {
+    /// When it happened.
+    pub time: Timestamp,
+    /// The app that is no longer there.
+    #[serde(flatten)]
+    pub app: AppId,
+}
+
 /// One app as users see it: an element of [`AppList`], and the answer to `GET /api/v1/apps/{namespace}/{name}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AppStatus {
     /// Namespace and name.
@@ -56,13 +79,29 @@ pub struct AppStatus {
     /// A failed app is not woken again before: milliseconds from now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_in_ms: Option<u64>,
+    /// It is not put to sleep before then, as a wake with `for` asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awake_until: Option<Timestamp>,
+    /// When it is woken, as a call of the Scale API asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
     /// What a changed configuration has not changed yet, such as a command that applies at the next wake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<String>,
 }
 
+/// A wake that is to come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Schedule {
+    /// When.
+    pub at: Timestamp,
+    /// Why, as whoever asked for it said.
+    pub reason: String,
+}
+
 /// A wake as users see it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WakeStatus {
     /// Which.
@@ -82,10 +121,11 @@ pub struct WakeStatus {
 }
 
 /// The body of `POST /api/v1/apps/{namespace}/{name}/sleep`. May be left out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields, default)]
 pub struct SleepRequest {
-    /// Why, for the log.
+    /// Why, for the log. At most 200 characters.
+    #[schema(max_length = 200, example = "GPU needed elsewhere")]
     pub reason: Option<String>,
     /// Whether the next request wakes it again.
     pub wake_on_request: bool,
@@ -98,15 +138,20 @@ impl Default for SleepRequest {
 }
 
 /// The body of `POST /api/v1/apps/{namespace}/{name}/wake`. May be left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields, default)]
 pub struct WakeRequest {
-    /// Why, for the log.
+    /// Why, for the log. At most 200 characters.
+    #[schema(max_length = 200, example = "demo at noon")]
     pub reason: Option<String>,
+    /// Stays awake for so long, whether it is called or not: `1s` to `30d`.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "2h", pattern = "^([0-9]+(ms|s|m|h|d))+$")]
+    pub keep: Option<HumanDuration>,
 }
 
 /// A refusal of the admin port (RFC 9457, `application/problem+json`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProblemBody {
     /// Names the kind of problem.

@@ -5,16 +5,19 @@
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The namespace of every app of local mode.
 pub const LOCAL_NAMESPACE: &str = "local";
 
 /// The identity of an app. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub struct AppId {
     /// The Kubernetes namespace, or [`LOCAL_NAMESPACE`].
+    #[schema(value_type = String, example = "local")]
     pub namespace: Arc<str>,
     /// The name within the namespace.
+    #[schema(value_type = String, example = "web")]
     pub name: Arc<str>,
 }
 

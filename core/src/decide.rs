@@ -42,6 +42,8 @@ pub struct Observed {
     pub phase: Phase,
     /// Since when.
     pub since: Instant,
+    /// Somebody asked that it stays awake until then.
+    pub pinned_until: Option<Instant>,
     /// One entry for every live activator, draining ones included.
     pub reports: Vec<Report>,
 }
@@ -53,6 +55,8 @@ pub enum Stay {
     NotAwake,
     /// `idle.ttl` is `never`.
     NeverSleeps,
+    /// Somebody asked that it stays awake, and that time is not over.
+    Pinned,
     /// Work is in flight.
     InFlight,
     /// The TTL has not passed since the last work, or since the app awoke.
@@ -83,6 +87,11 @@ pub fn decide(now: Instant, observed: &Observed, policy: &Policy) -> Decision {
         return stay(Stay::NotAwake, None);
     }
     let Ttl::After(ttl) = policy.idle.ttl else { return stay(Stay::NeverSleeps, None) };
+    if let Some(left) =
+        observed.pinned_until.and_then(|until| left(until.saturating_duration_since(now), Duration::ZERO))
+    {
+        return stay(Stay::Pinned, Some(left));
+    }
     let awake_for = now.saturating_duration_since(observed.since);
     if let Some(left) = left(policy.idle.min_awake, awake_for) {
         return stay(Stay::MinAwake, Some(left));
@@ -138,6 +147,10 @@ mod tests {
 
     const TTL: Duration = Duration::from_secs(60);
 
+    fn awake(since: Instant, reports: Vec<Report>) -> Observed {
+        Observed { phase: Phase::Awake, since, pinned_until: None, reports }
+    }
+
     fn quiet_for(quiet: Duration, now: Instant) -> Report {
         Report::Said { at: now, activity: Activity { started: 7, in_flight: 0, held: 0, quiet } }
     }
@@ -147,7 +160,7 @@ mod tests {
         let start = Instant::now();
         let now = start + Duration::from_secs(600);
         let policy = policy(Ttl::After(TTL), Duration::ZERO);
-        let mut observed = Observed { phase: Phase::Awake, since: start, reports: vec![quiet_for(TTL, now)] };
+        let mut observed = awake(start, vec![quiet_for(TTL, now)]);
         assert_eq!(decide(now, &observed, &policy), Decision::Sleep);
         observed.reports = vec![quiet_for(Duration::from_secs(45), now)];
         let want = Decision::Stay { why: Stay::Recent, recheck_after: Some(Duration::from_secs(15)) };
@@ -158,14 +171,23 @@ mod tests {
     fn an_app_that_nobody_called_after_its_wake_has_the_whole_ttl() {
         let start = Instant::now();
         let now = start + Duration::from_secs(10);
-        let observed = Observed {
-            phase: Phase::Awake,
-            since: start,
-            reports: vec![quiet_for(Duration::from_secs(9_999), now)],
-        };
+        let observed = awake(start, vec![quiet_for(Duration::from_secs(9_999), now)]);
         let decision = decide(now, &observed, &policy(Ttl::After(TTL), Duration::ZERO));
         let want = Decision::Stay { why: Stay::Recent, recheck_after: Some(Duration::from_secs(50)) };
         assert_eq!(decision, want);
+    }
+
+    #[test]
+    fn a_pin_keeps_it_awake_and_no_longer() {
+        let start = Instant::now();
+        let now = start + Duration::from_secs(600);
+        let policy = policy(Ttl::After(TTL), Duration::ZERO);
+        let mut observed = awake(start, vec![quiet_for(TTL, now)]);
+        observed.pinned_until = Some(now + Duration::from_secs(7));
+        let want = Decision::Stay { why: Stay::Pinned, recheck_after: Some(Duration::from_secs(7)) };
+        assert_eq!(decide(now, &observed, &policy), want);
+        observed.pinned_until = Some(now);
+        assert_eq!(decide(now, &observed, &policy), Decision::Sleep);
     }
 
     fn reports() -> impl Strategy<Value = Vec<Option<(u64, u64, u64)>>> {
@@ -181,6 +203,7 @@ mod tests {
             awake_ms in 0u64..200_000,
             min_awake_ms in 0u64..100_000,
             ttl_ms in prop::option::weighted(0.9, 100u64..150_000),
+            pin_ms in prop::option::weighted(0.3, 0u64..100_000),
             reports in reports(),
         ) {
             let now = Instant::now() + Duration::from_secs(1_000_000);
@@ -189,6 +212,8 @@ mod tests {
             let observed = Observed {
                 phase,
                 since: now - ms(awake_ms),
+                // As far in the past as in the future.
+                pinned_until: pin_ms.map(|pin| now + ms(pin) - ms(50_000)),
                 reports: reports.iter().map(|report| match report {
                     None => Report::Silent,
                     Some((age, in_flight, quiet)) => Report::Said {
@@ -199,6 +224,7 @@ mod tests {
             };
             let idle = phase == Phase::Awake
                 && awake_ms >= min_awake_ms
+                && pin_ms.is_none_or(|pin| pin <= 50_000)
                 && ttl_ms.is_some_and(|ttl| {
                     awake_ms >= ttl
                         && !reports.is_empty()
@@ -220,7 +246,7 @@ mod tests {
             let now = start + Duration::from_secs(1_000);
             let policy = policy(Ttl::After(TTL), Duration::ZERO);
             let quiet = Duration::from_millis(quiet_ms);
-            let observed = Observed { phase: Phase::Awake, since: start, reports: vec![quiet_for(quiet, now)] };
+            let observed = awake(start, vec![quiet_for(quiet, now)]);
             let Decision::Stay { recheck_after: Some(after), .. } = decide(now, &observed, &policy) else {
                 return Err(TestCaseError::fail("it has to wait"));
             };

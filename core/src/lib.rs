@@ -14,7 +14,7 @@
 //! | [`decide`], [`backoff`] | the pure decisions |
 //! | [`probes`] | which calls must not wake an app |
 //! | [`resource`] | `ScaledApp`, by which Kubernetes knows an app |
-//! | [`api`] | the JSON that the admin port speaks |
+//! | [`api`], [`scale`] | the JSON that the admin port speaks |
 //! | [`control`] | what the planes say to each other in a cluster |
 //! | [`invariants`] | what must always hold, for tests and `debug_assert!` alike |
 
@@ -33,6 +33,7 @@ pub mod policy;
 pub mod probes;
 pub mod quantity;
 pub mod resource;
+pub mod scale;
 mod schema;
 mod sync;
 pub mod wake;

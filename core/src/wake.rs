@@ -4,9 +4,10 @@ use std::{fmt, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Names one wake of one app, in logs, in answers and in the API. Unique within a run of Reveille.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct WakeId(String);
 
@@ -35,7 +36,9 @@ impl fmt::Debug for WakeId {
 }
 
 /// Where a wake stands. A wake passes them in this order and may skip some: a local process needs no node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, ToSchema,
+)]
 pub enum Step {
     /// Somebody asked for the app.
     Requested,
@@ -86,7 +89,7 @@ impl fmt::Display for Step {
 }
 
 /// Why a wake failed, in kinds that a program can tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum FailureKind {
     /// The program could not be started at all.
@@ -121,7 +124,7 @@ impl FailureKind {
 ///
 /// The reason goes to clients, so it never holds the app's own output; [`output`](Self::output) does and
 /// goes to the API and the command line only.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
     /// The kind.
@@ -140,7 +143,7 @@ impl fmt::Display for Failure {
 }
 
 /// How a wake ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", tag = "result")]
 pub enum Outcome {
     /// The app can answer.
@@ -160,7 +163,7 @@ impl Outcome {
 }
 
 /// When a wake reached a step, counted from its start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepAt {
     /// The step.

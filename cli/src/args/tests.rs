@@ -34,10 +34,27 @@ fn local_has_its_defaults_and_options() {
     assert_eq!((args.hold_max_requests, args.hold_max_bytes.0), (50_000, 512 << 20));
     assert_eq!((args.workers, args.access_log, args.log_format), (None, false, LogFormat::Auto));
     let line = "reveille local -c x.yaml --admin 127.0.0.1:1 --drain 1m --hold-max-requests 0 \
-                --hold-max-bytes 1Gi --workers 2 --access-log --log-format json";
+                --hold-max-bytes 1Gi --workers 2 --access-log --log-format json --keys keys --allow-anonymous --state state.json";
     let Command::Local(args) = parse(line).unwrap().command else { panic!() };
     assert_eq!(args.file, PathBuf::from("x.yaml"));
+    assert_eq!((args.keys, args.state), (Some("keys".into()), Some("state.json".into())));
+    assert!(args.allow_anonymous);
     assert_eq!((args.workers, args.access_log, args.log_format), (Some(2), true, LogFormat::Json));
+}
+
+#[test]
+fn a_key_is_made_for_namespaces() {
+    let new = |line: &str| match parse(line).map(|cli| cli.command) {
+        Ok(Command::Key(KeyArgs { command: KeyCommand::New(args) })) => Ok(args),
+        Ok(_) => panic!("{line}"),
+        Err(error) => Err(error.to_string()),
+    };
+    let args = new("reveille key new ci --namespace a,b --read").unwrap();
+    assert_eq!((args.name.as_str(), args.namespace.to_string(), args.read), ("ci", "a,b".into(), true));
+    assert_eq!(new("reveille key new ci --namespace *").unwrap().namespace, Namespaces::All);
+    assert!(new("reveille key new ci").unwrap_err().contains("--namespace"));
+    assert!(new("reveille key new CI --namespace a").unwrap_err().contains("a-z, 0-9"));
+    assert!(new("reveille key new ci --namespace a,B").unwrap_err().contains("with commas and no spaces"));
 }
 
 #[test]
@@ -92,6 +109,9 @@ fn wrong_usage_ends_with_2() {
         "reveille wake Web",
         "reveille wake web --timeout 5s",
         "reveille wake web --wait --timeout 5",
+        "reveille wake web --for 5",
+        "reveille key",
+        "reveille completions cmd",
         "reveille local --workers 0",
         "reveille local --admin here",
         "reveille status --output yaml",
@@ -99,6 +119,33 @@ fn wrong_usage_ends_with_2() {
         let error = parse(line).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{line}: {error}");
     }
+}
+
+#[test]
+fn every_command_and_option_stands_in_the_reference() {
+    let page = include_str!("../../../docs/reference/commands.md");
+    let sections: Vec<_> = page.split("\n## ").collect();
+    let of_all = sections.iter().find(|section| section.starts_with("Options of every command"));
+    let of_all = of_all.expect("the page has them in one place");
+    let mut command = Cli::command();
+    command.build();
+    let mut checked = 0;
+    let mut left: Vec<_> = vec![(String::from("reveille"), &command)];
+    while let Some((name, command)) = left.pop() {
+        let own = sections.iter().find(|section| section.starts_with(&format!("`{name}")));
+        assert!(own.is_some() || command.has_subcommands(), "{name}");
+        for option in command.get_arguments() {
+            let Some(long) = option.get_long() else { continue };
+            let everywhere = option.is_global_set() || ["help", "version"].contains(&long);
+            let section = if everywhere { of_all } else { own.unwrap_or(of_all) };
+            let stands = [format!("--{long}`"), format!("--{long} ")];
+            assert!(stands.iter().any(|written| section.contains(written)), "{name} --{long}");
+            checked += 1;
+        }
+        let subcommands = command.get_subcommands().filter(|sub| sub.get_name() != "help");
+        left.extend(subcommands.map(|sub| (format!("{name} {}", sub.get_name()), sub)));
+    }
+    assert!(checked > 30, "{checked}");
 }
 
 #[test]

@@ -44,6 +44,8 @@ impl From<ClientError> for CliError {
                 .hint("is `reveille local` running? --server or REVEILLE_SERVER say where its admin port is"),
             ClientError::NotReveille { .. } => Self::new(Exit::Unreachable, message)
                 .hint("--server or REVEILLE_SERVER must name the admin port, `admin:` in reveille.yaml"),
+            ClientError::Refused(ref problem) if problem.status == 401 => Self::new(Exit::Failed, message)
+                .hint("--key-file, REVEILLE_KEY_FILE or REVEILLE_KEY say which key to call with"),
             // The detail of a refusal says what to do.
             ClientError::Refused(_) => Self::new(Exit::Failed, message),
         }

@@ -37,6 +37,39 @@ fn http(status: &str, kind: &str, body: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_key_is_sent_as_it_is_without_the_space_around_it() {
+    let (client, server) = answering(http("200 OK", "application/json", STATUS)).await;
+    let client = client.with_key(Some(" reveille_abc\n")).unwrap();
+    client.get(&AppId::local("web")).await.unwrap();
+    assert!(server.await.unwrap().contains("\r\nauthorization: Bearer reveille_abc\r\n"));
+    assert!(!format!("{client:?}").contains("abc"), "it is shown to nobody");
+    for bad in ["two\nlines", "a b", "é"] {
+        assert!(client.clone().with_key(Some(bad)).is_err(), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_key_is_told_with_what_to_do() {
+    let problem = r#"{"type":"https://reveille.dev/errors/unauthorized","title":"t","status":401,"detail":"this call needs a key"}"#;
+    let (client, _server) = answering(http("401 Unauthorized", "application/problem+json", problem)).await;
+    let CliError::Told(report) = client.list().await.unwrap_err().into() else { panic!() };
+    assert_eq!((report.exit, report.message.as_str()), (Exit::Failed, "this call needs a key"));
+    assert!(report.hint.unwrap().contains("REVEILLE_KEY_FILE"));
+}
+
+#[tokio::test]
+async fn events_come_until_the_other_side_has_enough() {
+    let stream = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
+                  event: phase\nid: a-1\ndata: {}\n\nevent: half";
+    let (client, server) = answering(stream.to_owned()).await;
+    let mut events = client.events(Some("a-0")).await.unwrap();
+    let event = events.next().await.unwrap().unwrap();
+    assert_eq!((event.name.as_str(), event.id.as_str(), event.data.as_str()), ("phase", "a-1", "{}"));
+    assert!(events.next().await.unwrap().is_none());
+    assert!(server.await.unwrap().contains("\r\nlast-event-id: a-0\r\n"));
+}
+
+#[tokio::test]
 async fn an_answer_is_read_and_kept_as_it_came() {
     let (client, server) = answering(http("200 OK", "application/json", STATUS)).await;
     let request = SleepRequest { reason: Some("night".into()), wake_on_request: false };

@@ -1,7 +1,9 @@
 //! The subcommands but for `local`: those that call a running Reveille, and those that only read or print.
 
 pub mod check;
+pub mod completions;
 pub mod crd;
+pub mod key;
 pub mod sleep;
 pub mod status;
 #[cfg(test)]
@@ -9,6 +11,7 @@ mod suggestion_tests;
 #[cfg(test)]
 mod tests;
 pub mod wake;
+pub mod watch;
 
 use reveille_core::{app::AppId, wake::StepAt};
 

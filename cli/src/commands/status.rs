@@ -66,7 +66,7 @@ pub async fn run(
     }
 }
 
-/// The table of all apps, and a line for each whose last wake failed.
+/// The table of all apps, and a line for each that is to be woken or whose last wake failed.
 pub(super) fn overview(list: &AppList, width: usize, palette: Palette) -> Vec<String> {
     if list.apps.is_empty() {
         return vec!["no apps; they are declared under `apps:` in reveille.yaml".to_owned()];
@@ -74,6 +74,15 @@ pub(super) fn overview(list: &AppList, width: usize, palette: Palette) -> Vec<St
     let rows: Vec<[Cell; 8]> = list.apps.iter().map(|app| row(app, list.time)).collect();
     let mut lines = table::lines(&COLUMNS, &rows, width, palette);
     for app in &list.apps {
+        if let Some(schedule) = &app.schedule {
+            let note = printable(&format!(
+                "{}: wakes at {:.0} ({})",
+                short_name(&app.id),
+                schedule.at,
+                schedule.reason
+            ));
+            lines.push(format!("* {}", table::cut(&note, width.saturating_sub(2), Cut::KeepStart)));
+        }
         if let Some(failure) = app.wake.as_ref().and_then(failure_of) {
             let note = printable(&format!("{}: {}", short_name(&app.id), failure.reason));
             let note = table::cut(&note, width.saturating_sub(2), Cut::KeepStart);
@@ -129,6 +138,17 @@ pub(super) fn details(app: &AppStatus, now: Timestamp, palette: Palette) -> Vec<
     }
     if !app.wake_on_request {
         field("on request", &format!("stays asleep, as it was told; `reveille wake {name}` wakes it"));
+    }
+    if let Some(until) = app.awake_until {
+        let left = compact(ago(until, now));
+        field("kept awake", &format!("until {until:.0}, for another {left}"));
+    }
+    if let Some(schedule) = &app.schedule {
+        let left = compact(ago(schedule.at, now));
+        field(
+            "scheduled",
+            &printable(&format!("wakes at {:.0}, in {left}: {}", schedule.at, schedule.reason)),
+        );
     }
     if let Some(millis) = app.retry_in_ms {
         field("next try", &format!("in {} at the earliest", compact(Duration::from_millis(millis))));

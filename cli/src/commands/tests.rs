@@ -102,6 +102,21 @@ fn no_apps_and_failed_ones() {
 }
 
 #[test]
+fn what_is_to_come_is_shown() {
+    let kept = json!({
+        "phase": "Awake", "awakeUntil": "2026-01-02T05:04:05.123Z",
+        "schedule": {"at": "2026-01-03T03:04:05Z", "reason": "day\u{1b}[2J"},
+    });
+    let shown = detailed(&app("web", kept.clone()));
+    assert!(shown.contains("\n  kept awake  until 2026-01-02T05:04:05Z, for another 2h\n"), "{shown}");
+    assert!(
+        shown.contains("\n  scheduled   wakes at 2026-01-03T03:04:05Z, in 1d: day\u{fffd}[2J"),
+        "{shown}"
+    );
+    assert_eq!(table(vec![app("web", kept)])[2], "* web: wakes at 2026-01-03T03:04:05Z (day\u{fffd}[2J)");
+}
+
+#[test]
 fn one_app_in_every_detail() {
     let awake = app(
         "web",

@@ -32,7 +32,7 @@ pub async fn run(
 ) -> Result<(), CliError> {
     let limit = args.timeout.map(|timeout| timeout.0);
     let started = Instant::now();
-    let answer = match client.wake(&args.app.0, &WakeRequest { reason: args.reason }).await {
+    let answer = match client.wake(&args.app.0, &WakeRequest { reason: args.reason, keep: args.keep }).await {
         Ok(answer) => answer,
         Err(error) => return Err(explain(client, &args.app.0, error).await),
     };
@@ -65,7 +65,7 @@ pub async fn run(
 fn sentence(status: &AppStatus) -> String {
     let name = short_name(&status.id);
     match (status.phase, &status.wake) {
-        (Phase::Awake, _) => format!("{name} is already awake"),
+        (Phase::Awake, _) => format!("{name} is already awake{}", kept(status)),
         (_, Some(wake)) => {
             format!("{name} is waking (wake {}); `reveille wake {name} --wait` follows it", wake.id)
         }
@@ -75,11 +75,16 @@ fn sentence(status: &AppStatus) -> String {
 
 fn awake(status: &AppStatus) -> String {
     let name = short_name(&status.id);
+    let kept = kept(status);
     let steps = status.wake.iter().flat_map(|wake| &wake.steps);
     match steps.rev().find(|at| at.step == Step::Ready) {
-        Some(ready) => format!("{name} is awake after {} ms", ready.after_ms),
-        None => format!("{name} is awake"),
+        Some(ready) => format!("{name} is awake after {} ms{kept}", ready.after_ms),
+        None => format!("{name} is awake{kept}"),
     }
+}
+
+fn kept(status: &AppStatus) -> String {
+    status.awake_until.map(|until| format!(", and stays so until {until:.0}")).unwrap_or_default()
 }
 
 /// Where a wake that is waited for stands.

@@ -4,11 +4,15 @@
 //! |---|---|
 //! | [`planes`] | how the planes are joined: each one's traits, implemented by the other |
 //! | [`reload`] | taking over a changed file while serving |
+//! | [`access`] | who may call the admin port |
+//! | [`state`] | where scheduled wakes are kept |
 //! | [`memory`] | giving back what reading the file took |
 
+mod access;
 mod memory;
 mod planes;
 mod reload;
+mod state;
 
 use std::{
     io::{self, Write},
@@ -20,7 +24,7 @@ use std::{
 
 use reveille_activator::{Activator, config};
 use reveille_controller::{
-    api::{self, AllowedHosts, ApiState},
+    api::{self, Access, AllowedHosts, ApiState},
     local::{Local, Options, upstream},
 };
 use tokio::net::TcpListener;
@@ -52,6 +56,7 @@ pub fn run(args: &LocalArgs) -> Result<Exit, CliError> {
             return Ok(Exit::BadConfig);
         }
     };
+    access::check(config.admin, args)?;
     logging::start(args.log_format);
     raise_open_files(&config, args);
     process::end_with_this_thread("the control plane");
@@ -91,9 +96,14 @@ fn raise_open_files(config: &LocalConfig, args: &LocalArgs) {
 async fn serve(args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> {
     let mut signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
     let registry = metrics::registry();
+    let keys = access::Keys::read(args.keys.as_deref()).await?;
+    let access = Access::new(keys.ring, &registry).expect("a new registry has no names");
     let admin =
         TcpListener::bind(config.admin).await.map_err(|error| cannot("open the admin port", &error))?;
-    let options = Options { guardian_exe: PathBuf::from("/proc/self/exe") };
+    let options = Options {
+        guardian_exe: PathBuf::from("/proc/self/exe"),
+        state: state::file(args.state.as_deref(), &args.file, |name| std::env::var_os(name)),
+    };
     let local = Local::start(config.apps.clone(), options, &registry);
     let activator = reveille_activator::build(
         activator_config(args, &config),
@@ -109,8 +119,12 @@ async fn serve(args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> 
     }
     local.attach(Arc::new(LocalFleet::new(activator.clone())));
     let (stop_admin, admin_stopped) = tokio::sync::oneshot::channel::<()>();
+    let served = Arc::new(ServedApps::new(local.clone(), activator.clone()));
     let state = ApiState {
-        apps: Arc::new(ServedApps::new(local.clone(), activator.clone())),
+        apps: served.clone(),
+        deployments: served,
+        feed: local.feed().clone(),
+        access,
         registry,
         allowed_hosts: AllowedHosts::new(config.admin, []),
     };
@@ -118,15 +132,19 @@ async fn serve(args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> 
         // A dropped sender is a reason to stop, too.
         let _ = admin_stopped.await;
     }));
-    say_hello(&config);
+    say_hello(&config, args);
     let mut reloader = Reloader::new(args, &config);
     // Of the file is kept what somebody needs, and once.
     drop(config);
     memory::give_back();
+    let follow_keys = tokio::spawn(keys.follow);
     let outcome = until_told(&mut signals, &mut reloader, &local, &activator).await;
     if outcome.is_ok() {
         stop(&mut signals, &activator, &local).await;
     }
+    follow_keys.abort();
+    // Whoever watches has seen the apps stop; the streams would go on for ever.
+    local.feed().close();
     drop(stop_admin);
     drop(admin.await);
     outcome
@@ -184,13 +202,8 @@ fn activator_config(args: &LocalArgs, file: &LocalConfig) -> config::Config {
     }
 }
 
-fn say_hello(config: &LocalConfig) {
-    if !config.admin.ip().is_loopback() {
-        tracing::warn!(
-            admin = %config.admin,
-            "the admin port can be reached from outside and asks for no key: anybody there can wake and stop apps"
-        );
-    }
+fn say_hello(config: &LocalConfig, args: &LocalArgs) {
+    access::warn(config.admin, args);
     for app in &config.apps {
         let listen: Vec<_> = app.ports.iter().map(|port| port.listen.to_string()).collect();
         tracing::info!(app = %app.id, listen = listen.join(", "), "asleep, waiting for a request");

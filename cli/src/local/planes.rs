@@ -12,7 +12,7 @@ use reveille_activator::{
 };
 use reveille_controller::{
     local::Local,
-    traits::{Apps, BoxFuture, Fleet, FleetError, Refusal},
+    traits::{Apps, BoxFuture, DeploymentError, Deployments, Fleet, FleetError, Refusal},
 };
 use reveille_core::{
     activity::Activity,
@@ -20,6 +20,7 @@ use reveille_core::{
     app::AppId,
     decide::Report,
     directory::Change,
+    scale::{DeploymentStatus, ScaleToZero, ScaleUp, ScaledToZero, ScaledUp},
 };
 use tokio::sync::mpsc;
 
@@ -119,8 +120,13 @@ impl Apps for ServedApps {
         self.local.get(app)
     }
 
-    fn wake<'a>(&'a self, app: &'a AppId, trigger: String) -> BoxFuture<'a, Result<AppStatus, Refusal>> {
-        Apps::wake(&*self.local, app, trigger)
+    fn wake<'a>(
+        &'a self,
+        app: &'a AppId,
+        trigger: String,
+        keep: Option<Duration>,
+    ) -> BoxFuture<'a, Result<AppStatus, Refusal>> {
+        Apps::wake(&*self.local, app, trigger, keep)
     }
 
     fn sleep<'a>(
@@ -133,5 +139,35 @@ impl Apps for ServedApps {
 
     fn is_ready(&self) -> bool {
         self.local.is_ready() && self.activator.is_ready()
+    }
+}
+
+impl Deployments for ServedApps {
+    fn ready(&self) -> BoxFuture<'_, Result<&'static str, String>> {
+        if self.activator.is_ready() {
+            self.local.ready()
+        } else {
+            Box::pin(std::future::ready(Err("it is starting or draining".to_owned())))
+        }
+    }
+
+    fn status<'a>(&'a self, of: &'a AppId) -> BoxFuture<'a, Result<DeploymentStatus, DeploymentError>> {
+        Deployments::status(&*self.local, of)
+    }
+
+    fn scale_to_zero<'a>(
+        &'a self,
+        which: &'a AppId,
+        order: ScaleToZero,
+    ) -> BoxFuture<'a, Result<ScaledToZero, DeploymentError>> {
+        self.local.scale_to_zero(which, order)
+    }
+
+    fn scale_up<'a>(
+        &'a self,
+        which: &'a AppId,
+        order: ScaleUp,
+    ) -> BoxFuture<'a, Result<ScaledUp, DeploymentError>> {
+        self.local.scale_up(which, order)
     }
 }

@@ -22,25 +22,29 @@ pub struct Console {
     err_palette: Palette,
     /// How wide a table may be, in columns.
     pub width: usize,
+    /// How high the terminal is, in lines; none if results go elsewhere.
+    pub height: Option<usize>,
 }
 
 impl Console {
     /// Standard output and standard error.
     pub fn system() -> Self {
         let (out, err) = (io::stdout(), io::stderr());
-        let width = terminal_size::terminal_size_of(&out).map_or(DEFAULT_WIDTH, |(width, _)| width.0.into());
+        let size = terminal_size::terminal_size_of(&out);
         Self {
             palette: Palette::detect(out.is_terminal()),
             err_palette: Palette::detect(err.is_terminal()),
             out: Box::new(out),
             err: Box::new(err),
-            width,
+            width: size.map_or(DEFAULT_WIDTH, |(width, _)| width.0.into()),
+            height: size.map(|(_, height)| height.0.into()),
         }
     }
 
     /// Two writers without colours, 80 columns wide.
     pub fn plain(out: Box<dyn Write>, err: Box<dyn Write>) -> Self {
-        Self { out, err, palette: Palette::OFF, err_palette: Palette::OFF, width: DEFAULT_WIDTH }
+        let (palette, width) = (Palette::OFF, DEFAULT_WIDTH);
+        Self { out, err, palette, err_palette: palette, width, height: None }
     }
 
     /// Writes a line of the result, at once: a step is seen when it happens.
@@ -50,6 +54,29 @@ impl Console {
     pub fn line(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "{text}")?;
         self.out.flush()
+    }
+
+    /// Takes over the size of the terminal, which may have changed.
+    pub fn measure(&mut self) {
+        if let Some((width, height)) =
+            terminal_size::terminal_size_of(io::stdout()).filter(|_| self.height.is_some())
+        {
+            (self.width, self.height) = (width.0.into(), Some(height.0.into()));
+        }
+    }
+
+    /// Writes text as it is, control sequences and all.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn raw(&mut self, text: &str) -> io::Result<()> {
+        self.out.write_all(text.as_bytes())?;
+        self.out.flush()
+    }
+
+    /// Says something that is no result. Where it cannot be written, nothing is lost.
+    pub fn note(&mut self, text: &str) {
+        let _ = writeln!(self.err, "{}", printable(text));
     }
 
     /// Says why the command failed. Where even that cannot be written, the exit code has to do.

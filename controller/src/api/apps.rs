@@ -1,58 +1,56 @@
 //! The calls about apps: list, show, wake, put to sleep.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, time::Duration};
 
-use axum::{
-    Json,
-    extract::{FromRequestParts, Path, State, rejection::PathRejection},
-};
-use http::{StatusCode, request::Parts};
+use axum::{Json, extract::State};
+use http::StatusCode;
 use reveille_core::{
-    api::{AppList, AppStatus, SleepRequest, WakeRequest},
-    app::{AppId, check_name},
+    api::{AppList, AppStatus, ProblemBody, SleepRequest, WakeRequest},
+    quantity::HumanDuration,
 };
 
 use super::{
     ApiState,
+    audit::Change,
     body::OptionalJson,
-    problem::{Kind, Problem, escaped},
+    caller::Caller,
+    problem::{Kind, Problem},
+    target::{ReadApp, ScaleApp},
 };
 use crate::traits::Refusal;
 
 /// The longest reason that is taken, in characters: it ends up in a log line.
 const REASON_MAX: usize = 200;
 
-/// The app that the path names. Its name is well-formed; whether there is such an app is not yet known.
-pub(super) struct AppPath(AppId);
+/// For how long an app may be kept awake by hand.
+const KEEP: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
 
-impl<S: Send + Sync> FromRequestParts<S> for AppPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path((namespace, name)): Path<(String, String)> =
-            Path::from_request_parts(parts, state).await.map_err(|rejection: PathRejection| {
-                Problem::new(Kind::BadRequest, format!("the path cannot be read: {}", rejection.body_text()))
-            })?;
-        for part in [&namespace, &name] {
-            check_name(part).map_err(|why| {
-                let app = escaped(&format!("{namespace}/{name}"));
-                Problem::new(Kind::UnknownApp, format!("there is no app {app}: {why}"))
-            })?;
-        }
-        Ok(Self(AppId::new(&namespace, &name)))
-    }
+/// Every app
+///
+/// Sorted by namespace and name; with a key, those of its namespaces.
+#[utoipa::path(get, path = "/api/v1/apps", tag = "apps", operation_id = "listApps",
+    responses((status = 200, body = AppList)))]
+pub(super) async fn list(State(state): State<ApiState>, caller: Caller) -> Json<AppList> {
+    Json(visible(&state, &caller).await)
 }
 
-/// `GET /api/v1/apps`
-pub(super) async fn list(State(state): State<ApiState>) -> Json<AppList> {
-    let apps = state.apps.list().await;
-    Json(AppList { time: jiff::Timestamp::now(), apps })
+/// The apps that the caller may see.
+pub(super) async fn visible(state: &ApiState, caller: &Caller) -> AppList {
+    let mut apps = state.apps.list().await;
+    apps.retain(|app| caller.may_read(&app.id.namespace));
+    AppList { time: jiff::Timestamp::now(), apps }
 }
 
-/// `GET /api/v1/apps/{namespace}/{name}`
+/// One app
+#[utoipa::path(get, path = "/api/v1/apps/{namespace}/{name}", tag = "apps", operation_id = "getApp",
+    params(("namespace" = String, Path, example = "local"), ("name" = String, Path, example = "web")),
+    responses(
+        (status = 200, body = AppStatus),
+        (status = 404, description = "There is no such app", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn get(
     State(state): State<ApiState>,
-    AppPath(app): AppPath,
+    ReadApp(app): ReadApp,
 ) -> Result<Json<AppStatus>, Problem> {
     match state.apps.get(&app).await {
         Some(status) => Ok(Json(status)),
@@ -60,38 +58,67 @@ pub(super) async fn get(
     }
 }
 
-/// `POST /api/v1/apps/{namespace}/{name}/wake`
+/// Wake an app
+///
+/// Starts a wake or joins the one in progress, and does not wait for its end. Lets requests wake the app again. Calls off
+/// a wake that is scheduled.
+#[utoipa::path(post, path = "/api/v1/apps/{namespace}/{name}/wake", tag = "apps", operation_id = "wakeApp",
+    params(("namespace" = String, Path, example = "local"), ("name" = String, Path, example = "web")),
+    request_body(content = Option<WakeRequest>, description = "May be left out"),
+    responses(
+        (status = 202, description = "The app as it stands", body = AppStatus),
+        (status = 404, description = "There is no such app", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The pause after a failed wake is not over, or Reveille is stopping", body = ProblemBody, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds; of the pause"))),
+    ))]
 pub(super) async fn wake(
     State(state): State<ApiState>,
-    AppPath(app): AppPath,
+    ScaleApp(app, caller): ScaleApp,
     OptionalJson(request): OptionalJson<WakeRequest>,
 ) -> Result<(StatusCode, Json<AppStatus>), Problem> {
-    let trigger = match printable_reason(request.reason)? {
+    let reason = printable_reason(request.reason)?;
+    let keep = request.keep.map(|keep| keep_for(keep.0)).transpose()?;
+    let trigger = match &reason {
         Some(reason) => format!("admin API: {reason}"),
         None => "admin API".to_owned(),
     };
-    let status = state.apps.wake(&app, trigger).await?;
+    let reason = reason.unwrap_or_default();
+    let change = Change { caller, action: "wake", app: app.clone(), reason };
+    let status = change.make(async move { Ok(state.apps.wake(&app, trigger, keep).await?) }).await?;
     Ok((StatusCode::ACCEPTED, Json(status)))
 }
 
-/// `POST /api/v1/apps/{namespace}/{name}/sleep`
+/// Put an app to sleep
+///
+/// Skips its idle time and waits up to 10 s for work in flight; answers once it is decided that it sleeps. Ends what a wake
+/// with `for` asked, and calls off a wake that is scheduled.
+#[utoipa::path(post, path = "/api/v1/apps/{namespace}/{name}/sleep", tag = "apps", operation_id = "sleepApp",
+    params(("namespace" = String, Path, example = "local"), ("name" = String, Path, example = "web")),
+    request_body(content = Option<SleepRequest>, description = "May be left out"),
+    responses(
+        (status = 200, description = "The app as it stands", body = AppStatus),
+        (status = 404, description = "There is no such app", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It is in use, waking, or falling asleep already", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Reveille is stopping", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn sleep(
     State(state): State<ApiState>,
-    AppPath(app): AppPath,
+    ScaleApp(app, caller): ScaleApp,
     OptionalJson(mut request): OptionalJson<SleepRequest>,
 ) -> Result<Json<AppStatus>, Problem> {
     request.reason = printable_reason(request.reason)?;
-    // In a task of its own: this handler is dropped when its client leaves or its time is up, and the sleep
-    // protocol must come to its end, one way or the other.
-    let apps = Arc::clone(&state.apps);
-    let outcome = tokio::spawn(async move { apps.sleep(&app, request).await }).await;
-    match outcome {
-        Ok(answer) => Ok(Json(answer?)),
-        Err(error) => {
-            tracing::error!(%error, "the task that puts an app to sleep ended");
-            Err(Problem::new(Kind::Internal, "the call ended without a result; see Reveille's log"))
-        }
+    let reason = request.reason.clone().unwrap_or_default();
+    let change = Change { caller, action: "sleep", app: app.clone(), reason };
+    change.make(async move { Ok(Json(state.apps.sleep(&app, request).await?)) }).await
+}
+
+fn keep_for(keep: Duration) -> Result<Duration, Problem> {
+    if KEEP.contains(&keep) {
+        return Ok(keep);
     }
+    let (least, most) = (HumanDuration(*KEEP.start()), HumanDuration(*KEEP.end()));
+    let detail = format!("`for` is from {least} to {most}, this is {}", HumanDuration(keep));
+    Err(Problem::new(Kind::BadRequest, detail))
 }
 
 /// The reason as it may stand in a log line.
@@ -101,7 +128,12 @@ fn printable_reason(reason: Option<String>) -> Result<Option<String>, Problem> {
         let detail = format!("the reason may have at most {REASON_MAX} characters; shorten it");
         return Err(Problem::new(Kind::BadRequest, detail));
     }
-    let line: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let line = line.trim();
-    Ok((!line.is_empty()).then(|| line.to_owned()))
+    let line = printable(&reason);
+    Ok((!line.is_empty()).then_some(line))
+}
+
+/// Text that a client sent, as it may stand in a log line.
+pub(super) fn printable(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    line.trim().to_owned()
 }

@@ -21,6 +21,10 @@ const MAX_BYTES: usize = 64 * 1024;
 /// How long a body may take to arrive.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The body as `T`, which must be there.
+#[derive(Debug)]
+pub(super) struct RequiredJson<T>(pub(super) T);
+
 /// The body as `T`; its default if there is no body.
 #[derive(Debug)]
 pub(super) struct OptionalJson<T>(pub(super) T);
@@ -29,18 +33,36 @@ impl<T: DeserializeOwned + Default, S: Sync> FromRequest<S> for OptionalJson<T> 
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let (head, body) = request.into_parts();
-        let bytes = read(&head.headers, body).await?;
-        if bytes.is_empty() {
-            return Ok(Self(T::default()));
-        }
-        check_type(&head.headers)?;
-        // As a map first: serde would take a list for a struct, too.
-        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes)
-            .and_then(|object| serde_json::from_value(object.into()))
-            .map(Self)
-            .map_err(|error| Problem::new(Kind::BadRequest, format!("the body cannot be used: {error}")))
+        Ok(Self(object(request).await?.unwrap_or_default()))
     }
+}
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for RequiredJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let missing =
+            || Problem::new(Kind::BadRequest, "the call has no body; send its fields as a JSON object");
+        object(request).await?.map(Self).ok_or_else(missing)
+    }
+}
+
+/// The body's object; None if there is no body.
+async fn object<T: DeserializeOwned>(request: Request) -> Result<Option<T>, Problem> {
+    let (head, body) = request.into_parts();
+    let bytes = read(&head.headers, body).await?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    check_type(&head.headers)?;
+    parse(&bytes).map(Some)
+}
+
+/// As a map first: serde would take a list for a struct, too.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(bytes)
+        .and_then(|object| serde_json::from_value(object.into()))
+        .map_err(|error| Problem::new(Kind::BadRequest, format!("the body cannot be used: {error}")))
 }
 
 async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {

@@ -6,6 +6,7 @@ use axum::{
 };
 use http::{StatusCode, header};
 use prometheus::{Encoder, TextEncoder};
+use reveille_core::api::ProblemBody;
 
 use super::{
     ApiState,
@@ -15,12 +16,21 @@ use super::{
 /// The text format of Prometheus. Its encoder names no charset, but help texts are UTF-8.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The process runs and answers; nothing else is looked at, since a restart would help nothing else.
+/// Whether the process runs
+///
+/// Nothing else is looked at: a restart would help nothing else.
+#[utoipa::path(get, path = "/livez", tag = "health", operation_id = "livez", security(()),
+    responses((status = 200, description = "It does", body = String, content_type = "text/plain", example = "ok")))]
 pub(super) async fn livez() -> &'static str {
     "ok"
 }
 
-/// Whether new traffic should come here.
+/// Whether new traffic should come here
+#[utoipa::path(get, path = "/readyz", tag = "health", operation_id = "readyz", security(()),
+    responses(
+        (status = 200, description = "It should", body = String, content_type = "text/plain", example = "ok"),
+        (status = 503, description = "It is starting or draining", body = String, content_type = "text/plain"),
+    ))]
 pub(super) async fn readyz(State(state): State<ApiState>) -> (StatusCode, &'static str) {
     if state.apps.is_ready() {
         (StatusCode::OK, "ok")
@@ -29,7 +39,12 @@ pub(super) async fn readyz(State(state): State<ApiState>) -> (StatusCode, &'stat
     }
 }
 
-/// Every metric of the registry.
+/// Every metric, in the text format of Prometheus
+#[utoipa::path(get, path = "/metrics", tag = "health", operation_id = "metrics", security(()),
+    responses(
+        (status = 200, body = String, content_type = "text/plain; version=0.0.4; charset=utf-8"),
+        (status = 500, description = "They cannot be written", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn metrics(State(state): State<ApiState>) -> Result<Response, Problem> {
     let mut text = Vec::new();
     TextEncoder::new().encode(&state.registry.gather(), &mut text).map_err(|error| {

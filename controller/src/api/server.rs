@@ -4,14 +4,19 @@
 //! |---|---|
 //! | 256 connections | further ones wait to be accepted |
 //! | 15 s for a head, idle time between two requests included | the connection is closed |
-//! | 10 s for a body, 15 s for an answer | 408, 504 |
+//! | 10 s for a body, 15 s for an answer (a stream of events: for its head) | 408, 504 |
 //! | 15 s in which the client takes nothing of its answer | the connection is closed |
 //! | 64 KiB for a head | 431 |
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::server::conn::http1;
+use http::Request;
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -23,7 +28,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::stall::Stall;
+use super::{caller::Peer, stall::Stall};
 
 /// How many connections are served at a time.
 const MAX_CONNECTIONS: usize = 256;
@@ -62,10 +67,10 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             (accepted, permit) = accept => match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     let (router, stopping) = (router.clone(), stopping.clone());
                     connections.spawn(async move {
-                        connection(stream, router, stopping).await;
+                        connection(stream, peer.ip(), router, stopping).await;
                         drop(permit);
                     });
                 }
@@ -83,16 +88,23 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
 }
 
 /// Serves one connection to its end. When `stopping` changes, the request in progress is the last.
-pub(super) async fn connection<T>(stream: T, router: Router, mut stopping: watch::Receiver<()>)
+pub(super) async fn connection<T>(stream: T, peer: IpAddr, router: Router, mut stopping: watch::Receiver<()>)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let service = TowerToHyperService::new(router);
     let io = TokioIo::new(Stall::new(stream, WRITE_TIMEOUT));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(io, TowerToHyperService::new(router));
+        .serve_connection(
+            io,
+            service_fn(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(Peer(peer));
+                service.call(request)
+            }),
+        );
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

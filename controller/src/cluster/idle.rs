@@ -68,8 +68,13 @@ impl ClusterIdleness {
         let policy = app.policy();
         // What needs no report is said without asking for any; pods are looked at all the time that the app is awake.
         let begin = now();
-        let mut observed =
-            Observed { phase: Phase::Awake, since: earlier(begin, awake_for), reports: Vec::new() };
+        let mut observed = Observed {
+            phase: Phase::Awake,
+            since: earlier(begin, awake_for),
+            // Nobody can ask for it in a cluster.
+            pinned_until: None,
+            reports: Vec::new(),
+        };
         if let Decision::Stay { why: why @ (Stay::NeverSleeps | Stay::MinAwake), recheck_after } =
             decide(begin, &observed, policy)
             && (why == Stay::NeverSleeps || app.scrape().is_none())

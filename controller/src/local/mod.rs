@@ -8,34 +8,43 @@
 //! | [`config`] | one app as it is configured |
 //! | `table` | all apps: adding, changing and removing them, and the sleep protocol's view of them |
 //! | `supervisor` | one app: its process, its wakes, its end |
-//! | `admin` | what the admin port can see and do |
+//! | `admin`, `deployments` | what the admin port can see and do |
+//! | `schedule`, `state` | wakes that are to come, and the file that keeps them |
+//! | `watch` | what people who watch are told |
 //! | [`process`], [`guardian`] | running a process that never outlives Reveille |
 //! | [`upstream`] | free ports |
 
 mod admin;
 pub mod config;
+mod deployments;
 pub mod guardian;
 mod output;
 pub mod process;
 mod procfs;
+mod schedule;
+mod state;
 mod supervisor;
 mod table;
 #[cfg(test)]
 mod tests;
 pub mod upstream;
+mod watch;
 
 use std::{path::PathBuf, sync::Arc};
 
+use jiff::Timestamp;
 use prometheus::Registry;
 use reveille_core::{app::AppId, directory::Change};
 use tokio::sync::mpsc;
 
 use self::{
     config::LocalApp,
+    schedule::Schedules,
     supervisor::{Caller, Guarded, Message, Runner},
     table::Table,
 };
 use crate::{
+    feed::Feed,
     metrics::Metrics,
     traits::{BoxFuture, CommitError, Fleet, Workloads},
 };
@@ -46,11 +55,15 @@ pub struct Options {
     /// The program that becomes a guardian when its first argument is [`guardian::SUBCOMMAND`]:
     /// `/proc/self/exe`, but for tests.
     pub guardian_exe: PathBuf,
+    /// Where scheduled wakes are kept. None: nothing can be scheduled.
+    pub state: Option<PathBuf>,
 }
 
 /// See the [module](self).
 pub struct Local {
     table: Arc<Table>,
+    schedules: Schedules,
+    feed: Arc<Feed>,
 }
 
 impl Local {
@@ -59,14 +72,28 @@ impl Local {
     /// # Panics
     /// If the registry holds the control plane's metrics already.
     pub fn start(apps: Vec<Arc<LocalApp>>, options: Options, registry: &Registry) -> Arc<Self> {
-        Self::start_with(apps, Guarded { guardian_exe: options.guardian_exe }, registry)
+        let schedules = Schedules::load(options.state, Timestamp::now);
+        Self::start_with(apps, Guarded { guardian_exe: options.guardian_exe }, schedules, registry)
     }
 
-    fn start_with<R: Runner>(apps: Vec<Arc<LocalApp>>, runner: R, registry: &Registry) -> Arc<Self> {
+    fn start_with<R: Runner>(
+        apps: Vec<Arc<LocalApp>>,
+        runner: R,
+        schedules: Schedules,
+        registry: &Registry,
+    ) -> Arc<Self> {
         let metrics = Metrics::register(registry).expect("a registry is given to one control plane only");
         let table = Table::new(metrics, runner);
         table.reload(apps);
-        Arc::new(Self { table })
+        let local = Arc::new(Self { table, schedules, feed: Feed::new() });
+        tokio::spawn(watch::run(Arc::clone(&local)));
+        tokio::spawn(schedule::run(Arc::clone(&local)));
+        local
+    }
+
+    /// What happens to the apps, for people who watch.
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.feed
     }
 
     /// What the data plane has to know: first the present state of all apps, then each change.
@@ -77,7 +104,7 @@ impl Local {
     /// The data plane needs the app. Idempotent, and never blocks. Ignored while the app is in the pause after
     /// a failure, and while requests do not wake it.
     pub fn wake(&self, app: &AppId, trigger: String) {
-        self.table.tell(app, Message::Wake { trigger, caller: Caller::Request, reply: None });
+        self.table.tell(app, Message::Wake { trigger, caller: Caller::Request, keep: None, reply: None });
     }
 
     /// The activator's own probe of that endpoint succeeded. Never blocks.

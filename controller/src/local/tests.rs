@@ -21,14 +21,14 @@ use crate::{
 };
 
 /// An activator: probes at once, and counts what the test says.
-struct Activator {
+pub(super) struct Activator {
     activity: Mutex<Activity>,
     last_work: Mutex<std::time::Instant>,
     shut: AtomicU64,
 }
 
 impl Activator {
-    fn say(&self, started: u64, in_flight: u64, held: u64) {
+    pub(super) fn say(&self, started: u64, in_flight: u64, held: u64) {
         *self.activity.lock().unwrap() = Activity { started, in_flight, held, quiet: Duration::ZERO };
         *self.last_work.lock().unwrap() = now();
     }
@@ -64,20 +64,29 @@ fn shared(apps: Vec<LocalApp>) -> Vec<Arc<LocalApp>> {
     apps.into_iter().map(Arc::new).collect()
 }
 
-struct Bed {
-    local: Arc<Local>,
-    activator: Arc<Activator>,
+pub(super) struct Bed {
+    pub(super) local: Arc<Local>,
+    pub(super) activator: Arc<Activator>,
     registry: Registry,
     /// All that the data plane was told, such as `web Awake`.
     told: mpsc::UnboundedReceiver<String>,
 }
 
 impl Bed {
-    fn new(apps: Vec<LocalApp>) -> Self {
+    pub(super) fn new(apps: Vec<LocalApp>) -> Self {
+        Self::with(apps, Schedules::load(None, Timestamp::now))
+    }
+
+    /// One app, `web`, whose wakes may be scheduled.
+    pub(super) fn scheduled(schedules: Schedules) -> Self {
+        Self::with(vec![app("web", 8081)], schedules)
+    }
+
+    fn with(apps: Vec<LocalApp>, schedules: Schedules) -> Self {
         let (runner, _) = FakeRunner::new();
         runner.start_by_themselves();
         let registry = Registry::new();
-        let local = Local::start_with(shared(apps), runner, &registry);
+        let local = Local::start_with(shared(apps), runner, schedules, &registry);
         let activator =
             Activator { activity: Mutex::default(), last_work: Mutex::new(now()), shut: 0.into() };
         let activator = Arc::new(activator);
@@ -102,8 +111,8 @@ impl Bed {
         Self { local, activator, registry, told }
     }
 
-    async fn until(&mut self, what: &str) {
-        let told = timeout(Duration::from_secs(3600), async {
+    pub(super) async fn until(&mut self, what: &str) {
+        let told = timeout(Duration::from_secs(86_400), async {
             while self.told.recv().await.expect("the prober lives") != what {}
         });
         told.await.unwrap_or_else(|_| panic!("never told: {what}"));
@@ -153,8 +162,8 @@ async fn calls_by_hand_are_refused_with_the_reason() {
     let mut bed = Bed::new(vec![app("web", 8081)]);
     let web = AppId::local("web");
     let nobody = AppId::local("nobody");
-    assert_eq!(Apps::wake(&*bed.local, &nobody, "hand".into()).await, Err(Refusal::UnknownApp(nobody)));
-    Apps::wake(&*bed.local, &web, "hand".into()).await.unwrap();
+    assert_eq!(Apps::wake(&*bed.local, &nobody, "hand".into(), None).await, Err(Refusal::UnknownApp(nobody)));
+    Apps::wake(&*bed.local, &web, "hand".into(), None).await.unwrap();
     bed.until("web Awake").await;
     bed.activator.say(4, 2, 1);
     let start = Instant::now();
@@ -220,7 +229,10 @@ async fn a_shutdown_stops_every_app_and_wakes_none() {
     bed.local.shutdown().await;
     assert!(!bed.local.is_ready());
     bed.local.wake(&AppId::local("api"), "request".into());
-    assert_eq!(Apps::wake(&*bed.local, &AppId::local("api"), "hand".into()).await, Err(Refusal::Stopping));
+    assert_eq!(
+        Apps::wake(&*bed.local, &AppId::local("api"), "hand".into(), None).await,
+        Err(Refusal::Stopping)
+    );
     assert_eq!(bed.sleep("web").await, Err(Refusal::Stopping));
     let phases: Vec<_> = bed.local.list().await.iter().map(|app| (app.phase, app.replicas)).collect();
     assert_eq!(phases, [(Phase::Asleep, 0), (Phase::Asleep, 0)]);

@@ -33,6 +33,22 @@ impl Admin {
         conn.answer()
     }
 
+    /// Sends a request with these fields besides, such as a key.
+    ///
+    /// # Panics
+    /// If no answer comes.
+    #[track_caller]
+    pub fn call_with(self, method: &str, path: &str, fields: &str, body: &str) -> Answer {
+        let mut conn = Conn::open(self.port);
+        let fields = format!(
+            "Host: 127.0.0.1:{}\r\nConnection: close\r\nContent-Length: {}\r\n{fields}",
+            self.port,
+            body.len()
+        );
+        conn.send(format!("{method} {path} HTTP/1.1\r\n{fields}\r\n{body}"));
+        conn.answer()
+    }
+
     /// Whether it says that it is ready; false too while nobody listens.
     pub fn is_ready(self) -> bool {
         let Ok(mut conn) = Conn::try_open(self.port) else { return false };

@@ -28,6 +28,7 @@
 //! | [`triton`] | a real Triton and its own clients: what wakes it, what does not |
 //! | [`by_hand`] | sleep and wake as asked for |
 //! | [`admin_port`] | health, metrics, and whom the admin port refuses |
+//! | [`api`] | the Scale API, schedules, keys, events and their commands |
 //! | [`pictures`] | the Grafana dashboard and the Prometheus rules, with a real Prometheus |
 //! | [`command_line`] | the commands and their exit codes |
 //! | [`bad_files`] | files that are refused, with every problem named |
@@ -35,6 +36,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
 
 mod admin_port;
+mod api;
 mod bad_files;
 mod bad_input;
 mod bodies;

@@ -44,6 +44,7 @@ async fn wake_and_sleep_pass_on_what_was_asked() {
     for (path, headers, body, status) in [
         (WAKE, &[][..], "", 202),
         (WAKE, &[JSON], r#"{"reason": "demo\n at noon"}"#, 202),
+        (WAKE, &[JSON], r#"{"reason": null, "for": "2h"}"#, 202),
         (SLEEP, &[], "", 200),
         (SLEEP, &[JSON], r#"{"reason": "night", "wake_on_request": false}"#, 200),
     ] {
@@ -55,6 +56,7 @@ async fn wake_and_sleep_pass_on_what_was_asked() {
         [
             "wake by admin API",
             "wake by admin API: demo  at noon",
+            "wake by admin API for 7200 s",
             "SleepRequest { reason: None, wake_on_request: true }",
             "SleepRequest { reason: Some(\"night\"), wake_on_request: false }",
         ]
@@ -117,6 +119,10 @@ async fn bad_bodies() {
         (&[JSON][..], "{", 400, "EOF"),
         (&[JSON], r#"{"raeson": "x"}"#, 400, "unknown field `raeson`"),
         (&[JSON], r#"{"reason": 5}"#, 400, "expected a string"),
+        (&[JSON], r#"{"for": "2"}"#, 400, "500ms, 90s"),
+        (&[JSON], r#"{"for": "999ms"}"#, 400, "from 1s to 30d, this is 999ms"),
+        (&[JSON], r#"{"for": "31d"}"#, 400, "from 1s to 30d"),
+        (&[JSON], "[null, \"2h\"]", 400, "expected a map"),
         (&[JSON], &long_reason, 400, "200 characters"),
         (&[("content-type", "text/plain")], "{}", 415, "text/plain"),
         (&[], "{}", 415, "no content type"),

@@ -1,10 +1,18 @@
 //! The admin port against a fake set of apps.
 
+mod access;
+mod bodies;
 mod calls;
+mod deployments;
+mod description;
+mod events;
 mod origin;
 mod server;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{Router, body::Body, response::Response};
 use http::{Request, header};
@@ -14,22 +22,31 @@ use reveille_core::{
     api::{AppStatus, ProblemBody, SleepRequest},
     app::AppId,
     phase::Phase,
+    scale::{DeploymentStatus, ScaleState, ScaleToZero, ScaleUp, ScaledToZero, ScaledUp},
 };
 use tokio::sync::Notify;
 use tower::ServiceExt;
 
-use super::{AllowedHosts, ApiState, router};
-use crate::traits::{Apps, BoxFuture, Refusal};
+use super::{Access, AllowedHosts, ApiState, router};
+use crate::{
+    feed::Feed,
+    keys::KeyRing,
+    traits::{Apps, BoxFuture, DeploymentError, Deployments, Refusal},
+};
 
 /// One app, `local/web`; what was asked of it is noted.
 #[derive(Default)]
 struct FakeApps {
     refusal: Option<Refusal>,
+    /// What every call about a Deployment fails with.
+    failure: Option<DeploymentError>,
     draining: bool,
     /// What was called, with the reason.
     calls: Mutex<Vec<String>>,
     /// If set, a sleep lasts until this is notified.
     hold_sleep: Option<Arc<Notify>>,
+    feed: Arc<Feed>,
+    keys: Option<Arc<KeyRing>>,
 }
 
 fn status(app: &AppId, phase: Phase) -> AppStatus {
@@ -47,6 +64,8 @@ fn status(app: &AppId, phase: Phase) -> AppStatus {
         wake: None,
         wake_on_request: true,
         retry_in_ms: None,
+        awake_until: None,
+        schedule: None,
         pending: None,
     }
 }
@@ -71,8 +90,14 @@ impl Apps for FakeApps {
         Box::pin(async move { (*app == AppId::local("web")).then(|| status(app, Phase::Asleep)) })
     }
 
-    fn wake<'a>(&'a self, app: &'a AppId, trigger: String) -> BoxFuture<'a, Result<AppStatus, Refusal>> {
-        Box::pin(async move { self.answer(app, format!("wake by {trigger}"), Phase::Waking) })
+    fn wake<'a>(
+        &'a self,
+        app: &'a AppId,
+        trigger: String,
+        keep: Option<Duration>,
+    ) -> BoxFuture<'a, Result<AppStatus, Refusal>> {
+        let keep = keep.map(|keep| format!(" for {} s", keep.as_secs())).unwrap_or_default();
+        Box::pin(async move { self.answer(app, format!("wake by {trigger}{keep}"), Phase::Waking) })
     }
 
     fn sleep<'a>(
@@ -93,13 +118,90 @@ impl Apps for FakeApps {
     }
 }
 
+impl FakeApps {
+    fn scale<T>(&self, of: &AppId, call: String, answer: T) -> Result<T, DeploymentError> {
+        self.calls.lock().unwrap().push(call);
+        match &self.failure {
+            Some(failure) => Err(failure.clone()),
+            None if *of != AppId::local("web") => {
+                Err(DeploymentError::NotFound(format!("there is no Deployment {of}")))
+            }
+            None => Ok(answer),
+        }
+    }
+}
+
+impl Deployments for FakeApps {
+    fn ready(&self) -> BoxFuture<'_, Result<&'static str, String>> {
+        let ready = if self.draining { Err("it drains".to_owned()) } else { Ok("connected") };
+        Box::pin(std::future::ready(ready))
+    }
+
+    fn status<'a>(&'a self, of: &'a AppId) -> BoxFuture<'a, Result<DeploymentStatus, DeploymentError>> {
+        let status = DeploymentStatus {
+            name: of.name.to_string(),
+            namespace: of.namespace.to_string(),
+            deployment: of.name.to_string(),
+            current_replicas: 0,
+            desired_replicas: 2,
+            available_replicas: 0,
+            status: ScaleState::of(0, 2),
+            last_scale_time: None,
+            scheduled_scale_up: None,
+            phase: None,
+        };
+        Box::pin(async move { self.scale(of, "status".into(), status) })
+    }
+
+    fn scale_to_zero<'a>(
+        &'a self,
+        which: &'a AppId,
+        order: ScaleToZero,
+    ) -> BoxFuture<'a, Result<ScaledToZero, DeploymentError>> {
+        let (call, reason) = (format!("{order:?}"), order.reason);
+        let scaled = ScaledToZero {
+            name: which.name.to_string(),
+            namespace: which.namespace.to_string(),
+            previous_replicas: 2,
+            current_replicas: 0,
+            target_replicas: 0,
+            target_status: "scaled-to-zero".into(),
+            scaling_reason: reason,
+            scheduled_scale_up: order.scheduled_scale_up,
+            phase: None,
+        };
+        Box::pin(async move { self.scale(which, call, scaled) })
+    }
+
+    fn scale_up<'a>(
+        &'a self,
+        which: &'a AppId,
+        order: ScaleUp,
+    ) -> BoxFuture<'a, Result<ScaledUp, DeploymentError>> {
+        let call = format!("{order:?}");
+        let scaled = ScaledUp {
+            name: which.name.to_string(),
+            namespace: which.namespace.to_string(),
+            previous_replicas: 0,
+            current_replicas: 0,
+            target_replicas: order.replicas,
+            target_status: "scaling-up".into(),
+            scaling_reason: order.reason,
+            phase: None,
+        };
+        Box::pin(async move { self.scale(which, call, scaled) })
+    }
+}
+
 fn router_of(apps: Arc<FakeApps>) -> Router {
     let bound = "192.0.2.7:9090".parse().unwrap();
     let allowed_hosts = AllowedHosts::new(bound, ["Box.Example".to_owned()]);
     let registry = prometheus::Registry::new();
     let counter = prometheus::IntCounter::new("reveille_test_total", "A counter – of tests.").unwrap();
     registry.register(Box::new(counter)).unwrap();
-    router(ApiState { apps, registry, allowed_hosts })
+    let access = Access::new(apps.keys.clone(), &registry).unwrap();
+    let (feed, deployments) = (apps.feed.clone(), apps.clone());
+    router(ApiState { apps, deployments, feed, access, registry, allowed_hosts })
 }
 
 /// A request for `localhost` with more headers.

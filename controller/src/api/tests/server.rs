@@ -17,7 +17,7 @@ use crate::api::server::{connection, serve};
 fn connect(pipe: usize) -> (DuplexStream, JoinHandle<()>, watch::Sender<()>) {
     let (client, server) = duplex(pipe);
     let (stop, stopping) = watch::channel(());
-    let task = tokio::spawn(connection(server, router_of(Arc::default()), stopping));
+    let task = tokio::spawn(connection(server, [127, 0, 0, 1].into(), router_of(Arc::default()), stopping));
     (client, task, stop)
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Actor<R: Runner> {
     /// A wake that was asked for when none could begin.
     pub(super) wanted: Option<(String, Caller)>,
     pub(super) wake_on_request: bool,
+    /// Until when it stays awake, as somebody asked.
+    pub(super) pin: Option<Moment>,
     /// [`WakeState::Failed`] after a failure, else [`WakeState::None`].
     pub(super) failed: WakeState,
     pub(super) backoff: Backoff,
@@ -139,6 +141,7 @@ impl<R: Runner> Actor<R> {
             run: None,
             wanted: None,
             wake_on_request: true,
+            pin: None,
             failed: WakeState::None,
             backoff: Backoff::default(),
             deaths: Deaths::None,
@@ -174,8 +177,12 @@ impl<R: Runner> Actor<R> {
     fn hear(&mut self, message: Message) {
         // A reply that nobody waits for any more is dropped.
         match message {
-            Message::Wake { trigger, caller, reply } => {
+            Message::Wake { trigger, caller, keep, reply } => {
                 let answer = self.asked_to_wake(trigger, caller);
+                if let (Ok(()), Some(keep)) = (&answer, keep) {
+                    self.pin = Some(Moment::now().after(keep));
+                    self.publish();
+                }
                 if let Some(reply) = reply {
                     let _ = reply.send(answer);
                 }

@@ -33,9 +33,12 @@ mod tests;
 mod view;
 mod waking;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -94,8 +97,13 @@ pub(crate) enum Caller {
 /// What a supervisor is told. Each reply is sent once the matter is done and published.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// The app is needed.
-    Wake { trigger: String, caller: Caller, reply: Option<oneshot::Sender<Result<(), Refusal>>> },
+    /// The app is needed, and not to be put to sleep for so long as `keep` says.
+    Wake {
+        trigger: String,
+        caller: Caller,
+        keep: Option<Duration>,
+        reply: Option<oneshot::Sender<Result<(), Refusal>>>,
+    },
     /// The activator reached that endpoint.
     Usable { generation: u64 },
     /// The sleep protocol begins: see [`Announce`](crate::sleep::Announce).

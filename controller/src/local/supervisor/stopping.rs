@@ -56,6 +56,8 @@ impl<R: Runner> Actor<R> {
             return Err(CommitError::Conflict);
         }
         self.wake_on_request = announced.wake_on_request;
+        // Over, if it was found idle; else called off by whoever puts it to sleep.
+        self.pin = None;
         if !self.wake_on_request {
             self.wanted.take_if(|(_, caller)| *caller == Caller::Request);
         }
@@ -71,6 +73,7 @@ impl<R: Runner> Actor<R> {
             return Err(Abort::NotAwake(self.phase_now()));
         }
         self.wake_on_request = wakes;
+        self.pin = None;
         self.publish();
         Ok(())
     }

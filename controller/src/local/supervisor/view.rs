@@ -44,6 +44,7 @@ impl<R: Runner> Actor<R> {
             replicas: self.run.is_some().into(),
             wake: self.wake.as_deref().cloned(),
             usual: self.usual.median(),
+            pin: self.pin,
             pending: self.pending(),
         });
     }

@@ -58,6 +58,7 @@ impl Protocol {
             _ => decide::Report::Said { at: self.now, activity: self.activity(activator) },
         };
         let observed = Observed {
+            pinned_until: None,
             phase: match s.api.phase {
                 Phase::Awake => phase::Phase::Awake,
                 Phase::Falling(_) => phase::Phase::FallingAsleep,

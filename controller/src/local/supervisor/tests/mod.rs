@@ -57,11 +57,16 @@ impl Bed {
 
     fn request(&self) {
         let trigger = "request".to_owned();
-        self.handle.tell(Message::Wake { trigger, caller: Caller::Request, reply: None });
+        self.handle.tell(Message::Wake { trigger, caller: Caller::Request, keep: None, reply: None });
     }
 
     async fn wake_by_hand(&self) -> Result<(), Refusal> {
-        let wake = |reply| Message::Wake { trigger: "hand".into(), caller: Caller::Hand, reply: Some(reply) };
+        let wake = |reply| Message::Wake {
+            trigger: "hand".into(),
+            caller: Caller::Hand,
+            keep: None,
+            reply: Some(reply),
+        };
         self.handle.ask(wake).await.expect("the supervisor lives")
     }
 

@@ -223,7 +223,7 @@ async fn a_wake_by_hand_outlives_a_sleep_by_hand_that_overtakes_it() {
     let mut bed = Bed::web();
     bed.make_awake().await;
     bed.announce(1, Occasion::ByHand { wake_on_request: false }).await.unwrap();
-    bed.handle.tell(Message::Wake { trigger: "hand".into(), caller: Caller::Hand, reply: None });
+    bed.handle.tell(Message::Wake { trigger: "hand".into(), caller: Caller::Hand, keep: None, reply: None });
     bed.set_zero(bed.view().version).await.unwrap();
     let launch = bed.launched().await;
     bed.make_ready(&launch).await;

@@ -1,0 +1,165 @@
+//! Wakes that are to come: set by the Scale API, kept in the [state file](super::state), and done when it is time.
+//!
+//! Each is done once: it is forgotten when its wake was taken on, and the file says so. Between the two lies a moment in
+//! which a crash has it done again after the restart; as all apps are stopped by a crash, that is what was asked for.
+//! One whose time passed while Reveille was down is done at the start.
+//!
+//! The wall clock decides, since people name times by it. As it may be set, and stands still for no suspended machine,
+//! it is looked at every second while anything is to come.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use reveille_core::{api::Schedule, app::AppId};
+use tokio::sync::Notify;
+
+use super::{
+    Local,
+    state::{self, Kept},
+};
+use crate::traits::{Apps, Refusal};
+
+/// How often the wall clock is looked at while a wake is to come.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Schedules {
+    file: Option<PathBuf>,
+    /// The wall clock, which tests choose.
+    wall: fn() -> Timestamp,
+    /// A plain lock, held to look something up or to take over what was written.
+    kept: Mutex<Kept>,
+    /// Held while the file is written, so that two writes do not pass each other.
+    writing: tokio::sync::Mutex<()>,
+    set: Notify,
+}
+
+impl Schedules {
+    /// Those of the file. Without a file nothing can be scheduled.
+    pub(super) fn load(file: Option<PathBuf>, wall: fn() -> Timestamp) -> Self {
+        let kept = file.as_deref().map(state::read).unwrap_or_default();
+        for (app, schedule) in &kept {
+            tracing::info!(app = %app, at = %schedule.at, reason = schedule.reason, "a wake is scheduled");
+        }
+        Self {
+            file,
+            wall,
+            kept: Mutex::new(kept),
+            writing: tokio::sync::Mutex::default(),
+            set: Notify::new(),
+        }
+    }
+
+    /// The app's.
+    pub(super) fn get(&self, app: &AppId) -> Option<Schedule> {
+        self.lock().get(app).cloned()
+    }
+
+    /// Sets the app's, or takes it out; returns the one before once the file says so.
+    ///
+    /// # Errors
+    /// If the file cannot be written. A wake that was to be set is not set; one that was to be taken out is, until a
+    /// restart.
+    pub(super) async fn set(
+        &self,
+        app: &AppId,
+        schedule: Option<Schedule>,
+    ) -> Result<Option<Schedule>, String> {
+        let _writing = self.writing.lock().await;
+        let mut kept = self.lock().clone();
+        let before = match &schedule {
+            Some(schedule) => kept.insert(app.clone(), schedule.clone()),
+            None => kept.remove(app),
+        };
+        if before == schedule {
+            return Ok(before);
+        }
+        let written = match self.file.clone() {
+            Some(file) => {
+                let kept = kept.clone();
+                let shown = file.display().to_string();
+                // Writing waits for the disk, and this thread has apps to wake.
+                let written = tokio::task::spawn_blocking(move || state::write(&file, &kept)).await;
+                let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+                written.map_err(|error| format!("the state file {shown} cannot be written: {error}"))
+            }
+            None => Err("there is no place for a state file; start Reveille with --state FILE".to_owned()),
+        };
+        if written.is_ok() || schedule.is_none() {
+            *self.lock() = kept;
+            self.set.notify_one();
+        }
+        written.map(|()| before)
+    }
+
+    /// Those whose time has come.
+    fn due(&self) -> Vec<(AppId, Schedule)> {
+        let now = (self.wall)();
+        let due = |(app, schedule): (&AppId, &Schedule)| {
+            (schedule.at <= now).then(|| (app.clone(), schedule.clone()))
+        };
+        self.lock().iter().filter_map(due).collect()
+    }
+
+    /// Returns when it is time to look whether any is due.
+    async fn next(&self) {
+        if self.lock().is_empty() {
+            self.set.notified().await;
+        } else {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes apps when it is time, until the runtime ends.
+pub(super) async fn run(local: Arc<Local>) {
+    // Those that were refused and are tried again, so that this is said once.
+    let mut refused = Vec::new();
+    loop {
+        // Before it serves, nobody could reach the app; while it stops, the next start is to wake it.
+        if local.is_ready() {
+            for (app, schedule) in local.schedules.due() {
+                wake(&local, &app, &schedule, &mut refused).await;
+            }
+        }
+        local.schedules.next().await;
+    }
+}
+
+async fn wake(local: &Local, app: &AppId, schedule: &Schedule, refused: &mut Vec<AppId>) {
+    let late = (local.schedules.wall)().duration_since(schedule.at);
+    match local.wake_by_hand(app, format!("schedule: {}", schedule.reason), None).await {
+        Ok(()) => {
+            tracing::info!(app = %app, at = %schedule.at, reason = schedule.reason, late_s = late.as_secs(), "woken as scheduled");
+        }
+        Err(Refusal::UnknownApp(_)) => {
+            tracing::warn!(app = %app, at = %schedule.at, reason = schedule.reason, "there is no such app any more, its scheduled wake is dropped");
+        }
+        // It is tried again until its wakes are no longer blocked, or Reveille has stopped.
+        Err(refusal) => {
+            if !refused.contains(app) {
+                refused.push(app.clone());
+                tracing::warn!(app = %app, at = %schedule.at, "its scheduled wake has to wait: {refusal}");
+            }
+            return;
+        }
+    }
+    refused.retain(|other| other != app);
+    // A call that came meanwhile may have set another one.
+    if local.schedules.get(app).as_ref() == Some(schedule) {
+        local.call_off(app).await;
+    }
+}
+
+#[cfg(test)]
+#[path = "schedule_tests.rs"]
+pub(super) mod tests;

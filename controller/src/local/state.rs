@@ -1,0 +1,145 @@
+//! The state file: what has to outlive this process, which is the wakes that are to come.
+//!
+//! It is written whole to a file beside it, flushed to the disk and renamed: after a crash at any moment there is the
+//! old one or the new one. One that cannot be understood is put aside, not overwritten, and said in the log.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use reveille_core::{api::Schedule, app::AppId};
+use serde::{Deserialize, Serialize};
+
+/// The form of the file. Another one is of another version, and not understood.
+const VERSION: u32 = 1;
+
+/// What the file holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct State {
+    version: u32,
+    schedules: Vec<Entry>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    #[serde(flatten)]
+    app: AppId,
+    #[serde(flatten)]
+    schedule: Schedule,
+}
+
+/// What is to come, by app.
+pub(super) type Kept = BTreeMap<AppId, Schedule>;
+
+/// Reads the file; nothing is to come if there is none.
+pub(super) fn read(path: &Path) -> Kept {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Kept::new(),
+        Err(error) => {
+            tracing::error!(file = %path.display(), "the state file cannot be read, scheduled wakes are forgotten: {error}");
+            return Kept::new();
+        }
+    };
+    match parse(&text) {
+        Ok(kept) => kept,
+        Err(error) => {
+            let aside = beside(path, ".broken");
+            let put_aside = fs::rename(path, &aside);
+            tracing::error!(
+                file = %path.display(), aside = %aside.display(), put_aside = put_aside.is_ok(),
+                "the state file cannot be understood, scheduled wakes are forgotten: {error}"
+            );
+            Kept::new()
+        }
+    }
+}
+
+fn parse(text: &[u8]) -> Result<Kept, String> {
+    let state: State = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    if state.version != VERSION {
+        return Err(format!("it is of version {}, this Reveille knows version {VERSION}", state.version));
+    }
+    Ok(state.schedules.into_iter().map(|entry| (entry.app, entry.schedule)).collect())
+}
+
+/// Writes the file, and its folder if there is none.
+///
+/// # Errors
+/// If that is not on the disk; the file is then what it was.
+pub(super) fn write(path: &Path, kept: &Kept) -> io::Result<()> {
+    let entry = |(app, schedule): (&AppId, &Schedule)| Entry { app: app.clone(), schedule: schedule.clone() };
+    let state = State { version: VERSION, schedules: kept.iter().map(entry).collect() };
+    let mut text = serde_json::to_vec_pretty(&state).map_err(io::Error::other)?;
+    text.push(b'\n');
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let new = beside(path, ".new");
+    // For its owner alone: reasons are nobody else's business.
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(&text)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    // So that the renaming outlives a crash of the machine, too.
+    File::open(folder)?.sync_all()
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::local::schedule::tests::Folder;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = Folder::new("state");
+        let path = folder.0.join("deeper/state.json");
+        assert_eq!(read(&path), Kept::new());
+        let schedule =
+            Schedule { at: "2026-01-02T03:04:05Z".parse().unwrap(), reason: "night\n\"é\"".into() };
+        let kept = Kept::from([(AppId::local("web"), schedule)]);
+        write(&path, &kept).unwrap();
+        assert_eq!(read(&path), kept);
+        write(&path, &Kept::new()).unwrap();
+        assert_eq!(read(&path), Kept::new());
+    }
+
+    #[test]
+    fn half_a_write_changes_nothing_and_nonsense_is_put_aside() {
+        let folder = Folder::new("broken");
+        let path = folder.0.join("state.json");
+        let kept = Kept::from([(
+            AppId::local("web"),
+            Schedule { at: jiff::Timestamp::UNIX_EPOCH, reason: "x".into() },
+        )]);
+        write(&path, &kept).unwrap();
+        fs::write(beside(&path, ".new"), "{\"version\": 1, \"sche").unwrap();
+        assert_eq!(read(&path), kept, "as after a crash in the middle");
+        for text in ["", "{", "[]", r#"{"version": 2, "schedules": []}"#] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(read(&path), Kept::new());
+            assert_eq!(fs::read_to_string(beside(&path, ".broken")).unwrap(), text);
+            assert!(!path.exists());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_content_panics(text in prop::collection::vec(any::<u8>(), 0..200), json in "[\\[\\]{}\",:0-9a-z]{0,60}") {
+            let _ = parse(&text);
+            let _ = parse(json.as_bytes());
+        }
+    }
+}
