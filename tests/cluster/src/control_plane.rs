@@ -24,8 +24,8 @@ const ETCD: &str = "http://127.0.0.1:2379";
 pub(crate) struct ControlPlane {
     etcd: Daemon,
     api_server: Option<Daemon>,
-    _controllers: Daemon,
-    _scheduler: Daemon,
+    /// They run whenever the API server does.
+    clients: Option<(Daemon, Daemon)>,
 }
 
 impl ControlPlane {
@@ -40,16 +40,18 @@ impl ControlPlane {
         }
         let mut api_server = start_api_server(places, credentials);
         let client = ready(credentials, &mut api_server).await;
-        let controllers = start_controllers(places, credentials);
-        let scheduler = start_scheduler(places, credentials);
-        let plane =
-            Self { etcd, api_server: Some(api_server), _controllers: controllers, _scheduler: scheduler };
+        let clients = Some(start_clients(places, credentials));
+        let plane = Self { etcd, api_server: Some(api_server), clients };
         (plane, client)
     }
 
-    /// Kills the API server, as if its machine were gone.
+    /// Kills the API server, as if its machine were gone. The controllers and the scheduler end, too, as they do wherever
+    /// they elect a leader; those that lived on would try again a minute later only.
     pub(crate) async fn stop_api_server(&mut self) {
         self.api_server.take().expect("the API server runs").kill().await;
+        let (controllers, scheduler) = self.clients.take().expect("they run when the API server does");
+        controllers.kill().await;
+        scheduler.kill().await;
     }
 
     /// Starts it again, and returns when it is ready.
@@ -57,6 +59,7 @@ impl ControlPlane {
         assert!(self.api_server.is_none(), "the API server runs");
         let server = self.api_server.insert(start_api_server(places, credentials));
         ready(credentials, server).await;
+        self.clients = Some(start_clients(places, credentials));
     }
 
     /// Whether it was stopped and not started again.
@@ -169,6 +172,11 @@ fn start_controllers(places: &Places, credentials: &Credentials) -> Daemon {
         option("--root-ca-file", &credentials.authority()),
     ]);
     Daemon::start("the controller manager", controllers, &places.log("kube-controller-manager"))
+}
+
+/// The controllers and the scheduler.
+fn start_clients(places: &Places, credentials: &Credentials) -> (Daemon, Daemon) {
+    (start_controllers(places, credentials), start_scheduler(places, credentials))
 }
 
 fn start_scheduler(places: &Places, credentials: &Credentials) -> Daemon {
