@@ -66,7 +66,7 @@ pub struct ControllerArgs {
         long,
         env = "REVEILLE_CONTROL_TOKEN",
         value_name = "FILE",
-        default_value = "/var/run/secrets/reveille/token"
+        default_value = "/var/run/secrets/reveille.dev/token"
     )]
     pub control_token: PathBuf,
 

@@ -15,11 +15,11 @@ use tokio::{sync::watch, time::Instant};
 pub use self::store::{KubeLeases, LeaseRecord, LeaseStore, StoreError};
 
 /// How long a Lease that nobody renews keeps others out.
-pub const DURATION: Duration = Duration::from_secs(12);
+pub const DURATION: Duration = Duration::from_secs(10);
 /// After so long without a renewal its holder does not lead any more.
-pub const DEADLINE: Duration = Duration::from_secs(8);
+pub const DEADLINE: Duration = Duration::from_secs(7);
 /// How often it is renewed, and looked at by those who stand by.
-const EVERY: Duration = Duration::from_secs(2);
+const EVERY: Duration = Duration::from_millis(1500);
 /// How long one request to the API server may take.
 const TIMEOUT: Duration = Duration::from_secs(4);
 

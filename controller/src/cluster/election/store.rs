@@ -193,7 +193,7 @@ mod tests {
             (&taken["spec"]["holderIdentity"], &taken["spec"]["leaseTransitions"]),
             (&json!("two"), &json!(4))
         );
-        assert_eq!(taken["spec"]["leaseDurationSeconds"], json!(12));
+        assert_eq!(taken["spec"]["leaseDurationSeconds"], json!(10));
         assert_eq!(
             (&written[1].1["spec"]["holderIdentity"], &written[1].1["metadata"]["resourceVersion"]),
             (&json!(""), &json!("7"))
