@@ -31,6 +31,19 @@ impl AppId {
     pub fn local(name: &str) -> Self {
         Self::new(LOCAL_NAMESPACE, name)
     }
+
+    /// Whether it is an app of local mode.
+    pub fn is_local(&self) -> bool {
+        *self.namespace == *LOCAL_NAMESPACE
+    }
+
+    /// The command that shows everything about it, as an error may advise.
+    pub fn shown_by(&self) -> String {
+        match self.is_local() {
+            true => format!("reveille status {}", self.name),
+            false => format!("kubectl -n {} describe scaledapp {}", self.namespace, self.name),
+        }
+    }
 }
 
 impl fmt::Display for AppId {
@@ -66,6 +79,12 @@ pub fn check_name(name: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn apps_are_shown_where_they_are() {
+        assert_eq!(AppId::local("web").shown_by(), "reveille status web");
+        assert_eq!(AppId::new("team", "web").shown_by(), "kubectl -n team describe scaledapp web");
+    }
 
     #[test]
     fn names_are_dns_labels() {

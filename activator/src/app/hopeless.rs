@@ -40,10 +40,16 @@ impl App {
         }
         let asleep = matches!(state.entry.phase, Phase::Asleep | Phase::FallingAsleep);
         if asleep && !state.entry.wake_on_request {
-            let detail = format!(
-                "{id} was put to sleep by hand and requests do not wake it: `reveille wake {}`",
-                id.name
-            );
+            let detail = match id.is_local() {
+                true => format!(
+                    "{id} was put to sleep by hand and requests do not wake it: `reveille wake {}`",
+                    id.name
+                ),
+                false => format!(
+                    "requests do not wake {id}: its ScaledApp is suspended, or it was put to sleep by hand; see `{}`",
+                    id.shown_by()
+                ),
+            };
             return Some(Error::new(Kind::AsleepByHand, detail).for_app(id));
         }
         let WakeState::Failed { id: wake, failure, retry_at } = &state.entry.wake else { return None };
@@ -53,7 +59,7 @@ impl App {
             (Since::Before, _) => (Kind::WakeFailed, "could not be woken"),
             (Since::Now, _) => (Kind::WakePaused, "could not be woken"),
         };
-        let detail = format!("{id} {what}: {}; see `reveille status {}`", failure.reason, id.name);
+        let detail = format!("{id} {what}: {}; see `{}`", failure.reason, id.shown_by());
         Some(Error::new(kind, detail).for_app(id).in_wake(wake).retry_after(pause))
     }
 }

@@ -254,8 +254,9 @@ impl<'a> Passage<'a> {
         let (limit, phase) = (HumanDuration(limit), app.phase());
         let whose = if kind == Kind::ClientDeadline { "the client's grpc-timeout" } else { "wake.deadline" };
         let detail = format!(
-            "the request waited for {limit} ({whose}) and {} is {phase}; see `reveille status {}`",
-            app.id, app.id.name
+            "the request waited for {limit} ({whose}) and {} is {phase}; see `{}`",
+            app.id,
+            app.id.shown_by()
         );
         Error::new(kind, detail).for_app(&app.id).retry_after(app.eta())
     }

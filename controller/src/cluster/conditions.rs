@@ -53,6 +53,10 @@ fn programmed(
     if let Some(problem) = problems.iter().find(|problem| about_traffic(problem.reason)) {
         return (false, problem.reason, problem.happened.clone());
     }
+    // Without it there is nothing to lead traffic to, whoever would take it.
+    if let Some(problem) = problems.iter().find(|problem| problem.reason == Reason::TargetNotFound) {
+        return (false, problem.reason, problem.happened.clone());
+    }
     if traffic.takers == 0 {
         let happened = "no activator takes its traffic";
         return (false, Reason::NoActivator, happened.to_owned());

@@ -16,7 +16,7 @@ const MAX_NOTE: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum News {
     WakeStarted,
-    Awake { took: Option<String> },
+    Awake,
     WakeFailed(String),
     FellAsleep,
     SleepAborted(String),
@@ -31,10 +31,11 @@ impl News {
                 "Wake",
                 "replicas are asked for; requests are held".to_owned(),
             ),
-            Self::Awake { took: Some(took) } => {
-                (EventType::Normal, "Awake", "Wake", format!("it can answer, {took} after it was woken"))
+            // Without how long it took: the API server keeps the first note of those that are alike.
+            Self::Awake => {
+                let note = "it can answer; status.lastWake tells how long that took";
+                (EventType::Normal, "Awake", "Wake", note.to_owned())
             }
-            Self::Awake { took: None } => (EventType::Normal, "Awake", "Wake", "it can answer".to_owned()),
             Self::WakeFailed(why) => (EventType::Warning, "WakeFailed", "Wake", why.clone()),
             Self::FellAsleep => {
                 let note = "it was idle and has no replicas now; the next request wakes it";
@@ -80,11 +81,11 @@ pub(crate) fn news(before: &ScaledAppStatus, after: &ScaledAppStatus) -> Vec<New
         Some((WakeResult::Failed, last)) => {
             news.push(News::WakeFailed(last.reason.clone().unwrap_or_default()));
         }
-        Some((WakeResult::Ready, last)) => news.push(News::Awake { took: Some(last.took.to_string()) }),
+        Some((WakeResult::Ready, _)) => news.push(News::Awake),
         Some((WakeResult::Cancelled, _)) | None
             if became(before, after, Phase::Awake) && before.phase.is_some() =>
         {
-            news.push(News::Awake { took: None });
+            news.push(News::Awake);
         }
         Some((WakeResult::Cancelled, _)) | None => {}
     }
@@ -133,7 +134,7 @@ mod tests {
         };
         assert_eq!(news(&asleep, &waking), [News::WakeStarted]);
         assert_eq!(news(&waking, &waking), []);
-        assert_eq!(news(&waking, &ended("Ready")), [News::Awake { took: Some("2s".into()) }]);
+        assert_eq!(news(&waking, &ended("Ready")), [News::Awake]);
         assert_eq!(news(&ended("Ready"), &ended("Ready")), []);
         assert_eq!(news(&waking, &ended("Failed")), [News::WakeFailed("NoNode: full".into())]);
         assert_eq!(news(&ended("Failed"), &asleep), []);

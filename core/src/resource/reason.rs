@@ -150,7 +150,8 @@ impl Reason {
                 "see why no pod of the activator is ready; awake apps get their traffic directly"
             }
             Self::ActivatorSilent => {
-                "see why the named pod does not answer: nothing falls asleep until it does, or is gone"
+                "see why the named pod does not answer, an activator's or one that idle.scrape asks: nothing that depends on it \
+                 falls asleep until it does, or is gone"
             }
             Self::DeadlineExceeded => {
                 "see where its pods stand; raise spec.wake.deadline if they only need longer"

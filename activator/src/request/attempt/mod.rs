@@ -210,8 +210,8 @@ fn suspect(app: &WorkerApp, chosen: &Chosen) {
 fn closed(app: &WorkerApp) -> Error {
     let id = &app.app.id;
     let detail = format!(
-        "{id} closed the connection before it answered and may have acted on the request, so it is not repeated; see `reveille status {}`",
-        id.name
+        "{id} closed the connection before it answered and may have acted on the request, so it is not repeated; see `{}`",
+        id.shown_by()
     );
     Error::new(Kind::UpstreamClosed, detail).for_app(id)
 }

@@ -99,13 +99,19 @@ fn of_pod(now: Timestamp, pod: &PodView, events: &[EventView]) -> Progress {
             let unhealthy = last(&["Unhealthy"]);
             Progress { step: Step::Probing, reason: unhealthy.map(|event| event.message.clone()) }
         }
+        // Its node has not said anything of it yet.
+        None if pod.containers.is_empty() => Progress { step: Step::Scheduling, reason: None },
         None => Progress { step: Step::Starting, reason: None },
         Some((reason, message)) if hopeless::is_pull(reason) => {
             Progress { step: Step::Pulling, reason: message.or_else(|| Some(reason.to_owned())) }
         }
         Some((reason, message)) => {
-            let pulls = last(&["Pulling", "Pulled"]).is_some_and(|event| event.reason == "Pulling");
-            let step = if pulls { Step::Pulling } else { Step::Starting };
+            // Without a word of its image the step is not known, and steps only go forward.
+            let step = match last(&["Pulling", "Pulled"]).map(|event| event.reason.as_str()) {
+                Some("Pulling") => Step::Pulling,
+                Some(_) => Step::Starting,
+                None => Step::Scheduling,
+            };
             let trouble = last(&["FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"]);
             let plain = matches!(reason, "" | "ContainerCreating" | "PodInitializing");
             let reason = match plain {
