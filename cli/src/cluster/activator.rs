@@ -1,6 +1,6 @@
 //! `reveille activator`: the data plane of a cluster.
 
-use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, num::NonZeroUsize, time::Duration};
 
 use reveille_activator::{
     cluster::{self, CertFiles, ClusterActivator},
@@ -152,7 +152,7 @@ fn config(args: &ActivatorArgs) -> cluster::Config {
         control: args.control,
         cert: cert(args),
         controller_user: args.controller_user.clone(),
-        namespaces: args.watch_namespace.clone(),
+        namespaces: BTreeSet::from_iter(args.watch_namespace.iter().cloned()).into_iter().collect(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `reveille controller`: its options, and what they say. Each can be given by an environment variable, as a pod's manifest
 //! gives them.
 
-use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::Args;
 use reveille_controller::cluster::Config;
@@ -107,7 +107,9 @@ impl ControllerArgs {
     pub fn scope(&self) -> Result<Vec<String>, String> {
         // An empty variable is how a manifest says that there is none.
         let named = self.watch_namespace.iter().filter(|name| !name.is_empty());
-        named.map(|name| checked("--watch-namespace", name.clone())).collect()
+        let named: Result<BTreeSet<String>, String> =
+            named.map(|name| checked("--watch-namespace", name.clone())).collect();
+        Ok(named?.into_iter().collect())
     }
 
     /// The configuration. `variable` reads the environment that the pod's own fields come by.

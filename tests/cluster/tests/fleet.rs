@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
 use nix::sys::signal::Signal;
-use reveille_tests_cluster::{Connections, Context, Plan, ms, secs, until};
+use reveille_tests_cluster::{Connections, Context, Plan, ms, pod::is_ready, secs, until};
 use serde_json::json;
 
 use crate::{
@@ -54,8 +55,16 @@ pub(crate) async fn one_is_killed(t: Context) {
     let victim = app.reveille.activators().await.remove(0);
     t.cluster.signal(&victim, "activator", Signal::SIGKILL).await;
     // Its container is started again in the same pod: both are there again in the end.
-    app.reveille.until_ready().await;
-    tokio::time::sleep(secs(1)).await;
+    let name = victim.metadata.name.clone().unwrap();
+    until("it is started again, and ready", secs(60), async || {
+        app.reveille
+            .pods_api()
+            .get(&name)
+            .await
+            .is_ok_and(|pod| restarts(&pod) > restarts(&victim) && is_ready(&pod))
+    })
+    .await;
+    until("every node leads to it again", secs(15), async || app.crowd(20).await.failed == 0).await;
     let tally = load.end().await;
     let broken = tally.broken.map_or(ms(0), |(first, last)| last - first);
     t.figure(&format!(
@@ -65,6 +74,12 @@ pub(crate) async fn one_is_killed(t: Context) {
     ));
     assert!(broken < secs(15), "{:?}", tally.failures);
     app.crowd(20).await.assert_whole();
+}
+
+/// How often the containers of a pod were started again.
+fn restarts(pod: &Pod) -> i32 {
+    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    statuses.map(|status| status.restart_count).sum()
 }
 
 /// No activator at all: an awake app gets its traffic directly.

@@ -105,7 +105,9 @@ fn not_pulled(pod: &PodView, events: &[EventView]) -> Option<Hopeless> {
 fn crashing(pod: &PodView) -> Option<Hopeless> {
     pod.containers.iter().find_map(|container| {
         let backs_off = matches!(&container.state, ContainerState::Waiting { reason, .. } if reason == "CrashLoopBackOff");
-        (backs_off || container.restarts >= RESTARTS).then(|| Hopeless {
+        // One that runs may have restarted long before this wake: it is not ready, no more.
+        let is_down = container.state != ContainerState::Running;
+        (backs_off || is_down && container.restarts >= RESTARTS).then(|| Hopeless {
             reason: Reason::KeepsCrashing,
             happened: format!("a container of the pod {} has ended {} times", pod.name, container.restarts.max(1)),
         })

@@ -98,8 +98,15 @@ fn images_that_cannot_be_pulled_are_hopeless_after_a_second_try() {
 #[test]
 fn crashes_in_a_row_are_hopeless() {
     assert_eq!(verdict(5, &[waiting("CrashLoopBackOff")], &[]), Some(Reason::KeepsCrashing));
-    assert_eq!(verdict(5, &[placed(json!({"running": {}}), 3, false)], &[]), Some(Reason::KeepsCrashing));
-    assert_eq!(verdict(5, &[placed(json!({"running": {}}), 2, false)], &[]), None);
+    let ended = json!({"terminated": {"exitCode": 1}});
+    assert_eq!(verdict(5, &[placed(ended.clone(), 3, false)], &[]), Some(Reason::KeepsCrashing));
+    assert_eq!(verdict(5, &[placed(ended, 2, false)], &[]), None);
+    let blip = placed(json!({"running": {}}), 9, false);
+    assert_eq!(
+        verdict(5, &[blip], &[]),
+        None,
+        "it restarted in the course of its life, and is only not ready"
+    );
     assert_eq!(verdict(5, &[placed(json!({"running": {}}), 9, true)], &[]), None, "it is there");
 }
 

@@ -4,7 +4,10 @@
 use std::{sync::Mutex, time::Duration};
 
 use jiff::Timestamp;
-use reveille_core::{phase::Phase, resource::ScaledApp};
+use reveille_core::{
+    phase::Phase,
+    resource::{Reason, ScaledApp},
+};
 
 use super::{Looked, Worker};
 use crate::{
@@ -12,7 +15,7 @@ use crate::{
     cluster::{
         events::News,
         gather,
-        observe::Observed,
+        observe::{Observed, Problem},
         phase,
         sleeper::{AppSleeper, Written},
         traits::{AttemptEnd, Evidence, Idle},
@@ -162,7 +165,14 @@ impl Worker {
         tracing::info!(app = %self.id, epoch, "it is falling asleep by an attempt that is gone");
         let mut seen = gather::observe(&self.world, &mut self.memory, app).await?;
         let Some(sleeper) = self.sleeper(&seen, Written::AsRead) else {
-            // Without a workload, or without knowing which, nothing can be fenced, and nothing runs or can be called.
+            let gone = |problem: &Problem| problem.reason == Reason::TargetNotFound;
+            if !seen.scale.as_ref().is_err_and(gone) {
+                // It may run, and a commit may be on its way that only a fence can stop.
+                return Err(WorkError::Passing(
+                    "how its last attempt to sleep ended cannot be found out yet".into(),
+                ));
+            }
+            // Without a workload nothing can be fenced, and nothing runs.
             let mut status = seen.status();
             phase::enter(Timestamp::now(), &mut status, Phase::Asleep);
             self.write_status(&mut seen.app, &status).await?;
