@@ -4,12 +4,12 @@
 //! An app's endpoints may be used if no lease shuts its gate and it is not barred.
 //!
 //! - **A lease** stands from a shut on, asked for by the controller or heard as the phase `FallingAsleep`
-//!   ([LeaseFromPhase]), until it is told how the attempt ended, or its time is over. Then the count is read, and after it
-//!   the slices are listed, and both say how the attempt ended ([ReadThenList], [ListAfterRead]).
-//! - **Barred** it is once 0 was committed, or it started while the app was asleep ([Bar], [BarOnStart]): then no replica is
-//!   usable, known or not ([BarAll]), until the count was read to be above 0 and the slices were listed after that
-//!   ([LookAgain]).
-//! - What was read before a shut, or before the end of a lease, counts for nothing after it ([ForgetReads]).
+//!   (`LeaseFromPhase`), until it is told how the attempt ended, or its time is over. Then the count is read, and after it
+//!   the slices are listed, and both say how the attempt ended (`ReadThenList`, `ListAfterRead`).
+//! - **Barred** it is once 0 was committed, or it started while the app was asleep (`Bar`, `BarOnStart`): then no replica is
+//!   usable, known or not (`BarAll`), until the count was read to be above 0 and the slices were listed after that
+//!   (`LookAgain`).
+//! - What was read before a shut, or before the end of a lease, counts for nothing after it (`ForgetReads`).
 
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ pub(crate) struct Stance {
 struct Lease {
     epoch: u64,
     until: Instant,
-    /// The slices were listed since it began ([ListAtShut]).
+    /// The slices were listed since it began (`ListAtShut`).
     listed: bool,
     /// Its time is over: what comes of it has to be read.
     over: bool,
@@ -65,7 +65,7 @@ pub(crate) struct Ticket(u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scale {
     pub(crate) replicas: u32,
-    /// Its version, by which a raise is bound to it ([WakeVersion]).
+    /// Its version, by which a raise is bound to it (`WakeVersion`).
     pub(crate) version: String,
 }
 
@@ -96,8 +96,8 @@ pub(crate) enum Next {
     List,
     /// The count is above 0.
     Up,
-    /// The count is 0, and no replica of before is shown: it may be raised, if it is still as it was read ([CompareZero],
-    /// [StopBeforeWake]).
+    /// The count is 0, and no replica of before is shown: it may be raised, if it is still as it was read (`CompareZero`,
+    /// `StopBeforeWake`).
     Raise(Scale),
     /// The count is 0, and the slices still show a replica that is not stopping.
     Stopping,
@@ -105,7 +105,7 @@ pub(crate) enum Next {
     TooLate,
 }
 
-/// A shut was refused: the attempt is over, or another one is newer ([RefuseOld]).
+/// A shut was refused: the attempt is over, or another one is newer (`RefuseOld`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
     /// The newest attempt that is known.

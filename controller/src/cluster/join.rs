@@ -18,9 +18,9 @@ use super::{
 
 /// A controller that does not run yet.
 pub struct Joined {
-    /// For [`run`](super::run).
+    /// For [`run`](fn@super::run).
     pub client: Client,
-    /// For [`run`](super::run).
+    /// For [`run`](fn@super::run).
     pub parts: Parts,
     /// To be run beside, and to be stopped after everything that is done as the leader has ended.
     pub election: Election,

@@ -1,6 +1,6 @@
 //! The keys by which people and pipelines call the API.
 //!
-//! A key is 256 random bits and is told once, to whoever made it. What is kept is a line of a [file](file): its SHA-256,
+//! A key is 256 random bits and is told once, to whoever made it. What is kept is a line of a [file](mod@file): its SHA-256,
 //! which is enough to know it again and of no use to whoever reads the file. (No salt, no slow hash: these protect
 //! passwords, which can be guessed. 256 random bits cannot.)
 //!
@@ -10,7 +10,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`mod@file`] | the lines, and what is wrong with them |
-//! | [`new`] | making one |
+//! | [`mod@new`] | making one |
 //! | `follow` | reading the file again when it changes |
 
 pub mod file;
