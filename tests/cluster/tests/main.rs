@@ -100,7 +100,7 @@ fn main() -> ExitCode {
         Test::new("outages::api_server_with_apps", outages::api_server_with_apps)
             .needs_reveille()
             .alone()
-            .limit(secs(240)),
+            .limit(secs(360)),
         Test::new("outages::etcd_hangs_as_an_app_falls_asleep", outages::etcd_hangs_as_an_app_falls_asleep)
             .needs_reveille()
             .alone()

@@ -96,11 +96,11 @@ pub(crate) async fn api_server_with_apps(t: Context) {
     t.cluster.stop_api_server().await;
     let flowing =
         awake.client.load(&paced(Plan { clients: 2, connections: Connections::Kept, ..awake.plan() }));
-    let held = asleep.client.at_once(&Plan { clients: 20, patience: secs(120), ..asleep.plan() });
+    let held = asleep.client.at_once(&Plan { clients: 20, patience: secs(200), ..asleep.plan() });
     tokio::time::sleep(secs(30)).await; // that long is what is to be shown
     let started = Instant::now();
     t.cluster.start_api_server().await;
-    until("the held ones have woken it", secs(90), async || asleep.replicas().await > 0).await;
+    until("the held ones have woken it", secs(120), async || asleep.replicas().await > 0).await;
     let woken = started.elapsed();
     let tally = held.join().await;
     let served = started.elapsed();
