@@ -121,7 +121,10 @@ fn metrics_tell_what_happened() {
 #[test]
 fn metrics_are_clean_by_promtool() {
     let Some(promtool) = product::find("promtool") else {
-        skipped("metrics_are_clean_by_promtool", "promtool is not installed (`scripts/need.sh promtool` installs it)");
+        skipped(
+            "metrics_are_clean_by_promtool",
+            "promtool is not installed (`scripts/need.sh promtool` installs it)",
+        );
         return;
     };
     let app = App::slow("web");
