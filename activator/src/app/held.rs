@@ -1,11 +1,8 @@
 //! A request that is held, and what it gets when it is let go.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     App, Endpoint, Verdict,

@@ -128,7 +128,7 @@ async fn many_requests_ask_for_one_wake() {
     assert_eq!(admitted(&mut held[0]).unwrap().admitted, 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn released_in_order_at_the_pace_of_the_app_and_newcomers_wait_behind() {
     let mut world = World::new("{}");
     let mut held: Vec<_> = (0..12).map(|_| world.hold()).collect();
