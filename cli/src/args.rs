@@ -399,5 +399,5 @@ pub(crate) fn parse_workers(text: &str) -> Result<u16, String> {
 
 /// The shortest way to name the app on the command line: the reverse of [`AppArg`].
 pub fn short_name(app: &AppId) -> String {
-    if &*app.namespace == LOCAL_NAMESPACE { app.name.to_string() } else { app.to_string() }
+    if app.is_local() { app.name.to_string() } else { app.to_string() }
 }

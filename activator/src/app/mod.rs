@@ -24,6 +24,8 @@ use std::{
 };
 
 pub(crate) use endpoint::Endpoint;
+#[cfg(test)]
+pub(crate) use held::Held;
 pub(crate) use held::{Admission, Refused, Slot};
 use reveille_core::{
     activity::Activity,

@@ -82,13 +82,7 @@ impl KubeCluster {
             None => ("", target.api_version.as_str()),
         };
         let gvk = GroupVersionKind::gvk(group, version, &target.kind);
-        let builtin = match (target.api_version.as_str(), target.kind.as_str()) {
-            ("apps/v1", "Deployment") => Some("deployments"),
-            ("apps/v1", "StatefulSet") => Some("statefulsets"),
-            ("apps/v1", "ReplicaSet") => Some("replicasets"),
-            _ => None,
-        };
-        let resource = match builtin {
+        let resource = match target.known_plural() {
             Some(plural) => ApiResource::from_gvk_with_plural(&gvk, plural),
             None => self.find(&gvk, target).await?,
         };

@@ -145,6 +145,14 @@ impl World {
         Self { apps, fake, directory, shared, told: Vec::new() }
     }
 
+    /// One that has a replica, and says so.
+    fn awake() -> Self {
+        let mut world = Self::new();
+        world.pods(true);
+        world.heard(Phase::Awake, 0);
+        world
+    }
+
     fn heard(&mut self, phase: Phase, epoch: u64) {
         self.heard_as("u1", json!({}), json!({"phase": phase, "epoch": epoch}));
     }
@@ -211,6 +219,17 @@ impl World {
         panic!("never: {what}; calls {:?}", self.fake.calls());
     }
 
+    async fn until_woken(&mut self) {
+        self.until("woken", |world| world.fake.0.lock().unwrap().replicas == 2).await;
+    }
+
+    /// It serves again, and whoever was held is let go.
+    async fn until_served(&mut self, held: &mut crate::app::Held) {
+        self.pods(true);
+        self.until("open", Self::is_open).await;
+        assert!(held.verdict().await.is_ok());
+    }
+
     async fn shut(&mut self, epoch: u64, lease: Duration) -> Result<(), ShutError> {
         let done = self.apps.shut(&*self.fake, &id(), epoch, lease).await.map(drop);
         self.pump();
@@ -234,7 +253,7 @@ async fn a_request_wakes_a_sleeping_app_with_no_controller() {
     assert_eq!(world.phase(), Phase::Asleep);
     world.app().gate.enter(0, Counted::Work);
     let mut held = world.app().hold(1, None).unwrap();
-    world.until("woken", |world| world.fake.0.lock().unwrap().replicas == 2).await;
+    world.until_woken().await;
     world.until("unbarred", |world| world.fake.0.lock().unwrap().calls.len() >= 4).await;
     assert_eq!(world.fake.calls()[..4], ["get", "list", "raise", "list"]);
     world.pods(true);
@@ -252,17 +271,13 @@ async fn no_wake_before_the_replicas_of_before_have_stopped() {
     world.until("looked again", |world| world.fake.0.lock().unwrap().calls.len() >= 6).await;
     assert!(!world.fake.calls().contains(&"raise"));
     world.pods(false);
-    world.until("woken", |world| world.fake.0.lock().unwrap().replicas == 2).await;
-    world.pods(true);
-    world.until("open", World::is_open).await;
-    assert!(held.verdict().await.is_ok());
+    world.until_woken().await;
+    world.until_served(&mut held).await;
 }
 
 #[tokio::test]
 async fn a_shut_that_is_called_off_opens() {
-    let mut world = World::new();
-    world.pods(true);
-    world.heard(Phase::Awake, 0);
+    let mut world = World::awake();
     world.fake.calls();
     assert!(world.is_open());
     world.shut(1, LONG).await.unwrap();
@@ -278,9 +293,7 @@ async fn a_shut_that_is_called_off_opens() {
 
 #[tokio::test]
 async fn a_committed_shut_bars_all_until_the_app_was_woken() {
-    let mut world = World::new();
-    world.pods(true);
-    world.heard(Phase::Awake, 0);
+    let mut world = World::awake();
     world.shut(1, LONG).await.unwrap();
     let mut held = world.app().hold(1, None).unwrap();
     world.tell(1, AttemptOutcome::Asleep);
@@ -289,10 +302,8 @@ async fn a_committed_shut_bars_all_until_the_app_was_woken() {
     world.pods(true);
     assert!(!world.is_open(), "a slice that lags changes nothing");
     world.pods(false);
-    world.until("woken", |world| world.fake.0.lock().unwrap().replicas == 2).await;
-    world.pods(true);
-    world.until("open", World::is_open).await;
-    assert!(held.verdict().await.is_ok());
+    world.until_woken().await;
+    world.until_served(&mut held).await;
 }
 
 #[tokio::test]
@@ -313,9 +324,7 @@ async fn a_lease_that_nobody_ends_is_found_out() {
 
 #[tokio::test]
 async fn without_an_api_server_nothing_is_shut_and_no_lease_opens() {
-    let mut world = World::new();
-    world.pods(true);
-    world.heard(Phase::Awake, 0);
+    let mut world = World::awake();
     world.shut(1, SHORT).await.unwrap();
     world.fake.set(|fields| fields.trouble = Some(ApiError::Unavailable("gone".into())));
     assert!(matches!(world.shut(2, LONG).await, Err(ShutError::Unavailable(..))));
@@ -328,9 +337,7 @@ async fn without_an_api_server_nothing_is_shut_and_no_lease_opens() {
 
 #[tokio::test]
 async fn an_announcement_shuts_at_once() {
-    let mut world = World::new();
-    world.pods(true);
-    world.heard(Phase::Awake, 0);
+    let mut world = World::awake();
     assert!(world.is_open());
     let falling = object("u1", json!({}), json!({"phase": "FallingAsleep", "epoch": 1}));
     world.apps.heard(&id(), &falling, Now::read());
@@ -380,9 +387,7 @@ async fn nobody_wakes_what_is_suspended_or_blocked() {
 
 #[tokio::test]
 async fn an_app_that_cannot_be_used_keeps_what_was_known() {
-    let mut world = World::new();
-    world.pods(true);
-    world.heard(Phase::Awake, 0);
+    let mut world = World::awake();
     let before = world.told.len();
     world.heard_as("u1", json!({"wake": {"replicas": 3, "maxReplicas": 2}}), json!({"phase": "Awake"}));
     world.apps.heard_unreadable(&id(), "no such field".into());
@@ -393,9 +398,7 @@ async fn an_app_that_cannot_be_used_keeps_what_was_known() {
 
 #[tokio::test]
 async fn what_the_watch_leaves_out_is_gone_and_may_come_again() {
-    let mut world = World::new();
-    world.pods(true);
-    world.heard(Phase::Awake, 0);
+    let mut world = World::awake();
     world.shut(5, LONG).await.unwrap();
     world.apps.apps_relist_begins(Some("other"));
     world.apps.apps_relist_ends(Some("other"));
@@ -414,9 +417,7 @@ async fn what_the_watch_leaves_out_is_gone_and_may_come_again() {
 
 #[tokio::test]
 async fn another_app_of_the_same_name_takes_over_no_lease() {
-    let mut world = World::new();
-    world.pods(true);
-    world.heard(Phase::Awake, 0);
+    let mut world = World::awake();
     world.shut(5, LONG).await.unwrap();
     world.heard_as("u2", json!({}), json!({"phase": "Awake"}));
     assert!(world.is_open());

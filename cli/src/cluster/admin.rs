@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use axum::{Router, extract::State, response::IntoResponse, routing::get};
-use http::{StatusCode, header};
-use prometheus::{Encoder, TextEncoder};
+use http::StatusCode;
+use reveille_controller::api;
 
 /// Whether new traffic should come here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,17 +53,7 @@ pub(super) fn router(registry: prometheus::Registry, ready: Readiness) -> Router
 }
 
 async fn metrics(State(registry): State<prometheus::Registry>) -> axum::response::Response {
-    let mut text = Vec::new();
-    match TextEncoder::new().encode(&registry.gather(), &mut text) {
-        // Its encoder names no charset, but help texts are UTF-8.
-        Ok(()) => {
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
-        }
-        Err(error) => {
-            tracing::error!(%error, "metrics cannot be written");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
+    api::metrics_text(&registry).unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
-use prometheus::{Encoder, TextEncoder};
+use prometheus::{Encoder, Registry, TextEncoder};
 use reveille_core::api::ProblemBody;
 
 use super::{
@@ -46,10 +46,18 @@ pub(super) async fn readyz(State(state): State<ApiState>) -> (StatusCode, &'stat
         (status = 500, description = "They cannot be written", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(super) async fn metrics(State(state): State<ApiState>) -> Result<Response, Problem> {
+    metrics_text(&state.registry)
+        .map_err(|error| Problem::new(Kind::Internal, format!("the metrics cannot be written: {error}")))
+}
+
+/// The answer to whoever scrapes this registry.
+///
+/// # Errors
+/// If a metric cannot be written, which is logged.
+pub fn metrics_text(registry: &Registry) -> prometheus::Result<Response> {
     let mut text = Vec::new();
-    TextEncoder::new().encode(&state.registry.gather(), &mut text).map_err(|error| {
-        tracing::error!(%error, "metrics cannot be written");
-        Problem::new(Kind::Internal, format!("the metrics cannot be written: {error}"))
-    })?;
+    TextEncoder::new()
+        .encode(&registry.gather(), &mut text)
+        .inspect_err(|error| tracing::error!(%error, "metrics cannot be written"))?;
     Ok(([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response())
 }

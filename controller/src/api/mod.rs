@@ -66,7 +66,7 @@ use axum::{
 };
 use http::{HeaderValue, header};
 
-pub use self::{access::Access, origin::AllowedHosts, server::serve};
+pub use self::{access::Access, health::metrics_text, origin::AllowedHosts, server::serve};
 use self::{
     caller::{REQUEST_ID, RequestId},
     problem::{Kind, Problem},

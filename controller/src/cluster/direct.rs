@@ -13,8 +13,8 @@ use reveille_core::resource::names;
 use serde_json::{Value, json};
 
 use super::{
+    objects::own_patch,
     pods::{self, Gate, PodView},
-    status::parameters,
 };
 
 /// The pods that a selector chooses, as they are now.
@@ -56,7 +56,7 @@ pub(crate) async fn join(api: &Api<Pod>, name: &str, version: &str) -> Result<()
 async fn patch(api: &Api<Pod>, name: &str, join_at: Option<&str>, message: &str) -> Result<(), kube::Error> {
     let body = body(join_at, message, Timestamp::now());
     // Strategic: by the condition's type, so that the kubelet's conditions beside it stay as they are.
-    api.patch_status(name, &parameters(), &Patch::Strategic(body)).await.map(|_| ())
+    api.patch_status(name, &own_patch(), &Patch::Strategic(body)).await.map(|_| ())
 }
 
 fn body(join_at: Option<&str>, message: &str, now: Timestamp) -> Value {

@@ -1,3 +1,5 @@
+//! How far the giving back of an app is, by what is seen of it.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! When an app of a cluster is idle, by what activators and pods say.
+
 use reveille_core::resource::ScrapeFormat;
 
 use super::*;

@@ -1,8 +1,19 @@
 //! Whose an object is, and how an app is named by its object.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Resource, ResourceExt, api::ObjectMeta};
-use reveille_core::{app::AppId, resource::ScaledApp};
+use kube::{
+    Resource, ResourceExt,
+    api::{ObjectMeta, PatchParams},
+};
+use reveille_core::{
+    app::AppId,
+    resource::{ScaledApp, names},
+};
+
+/// A patch in the controller's name.
+pub(crate) fn own_patch() -> PatchParams {
+    PatchParams { field_manager: Some(names::CONTROLLER.to_owned()), ..PatchParams::default() }
+}
 
 /// Makes an object go with its app, whatever happens to the controller.
 pub(crate) fn owner(app: &ScaledApp) -> OwnerReference {

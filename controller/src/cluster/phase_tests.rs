@@ -1,3 +1,5 @@
+//! From one phase to the next, by what is seen of replicas and pods.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What follows from what is seen, and that it comes to rest.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

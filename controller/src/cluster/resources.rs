@@ -14,10 +14,6 @@ use reveille_core::resource::TargetSpec;
 
 use super::traits::ScaleError;
 
-/// Kinds of `apps/v1` with a `/scale`, which every cluster has, and the plural of each.
-const KNOWN: [(&str, &str); 3] =
-    [("Deployment", "deployments"), ("ReplicaSet", "replicasets"), ("StatefulSet", "statefulsets")];
-
 /// See the [module](self).
 pub(super) struct Resources {
     client: Client,
@@ -37,7 +33,7 @@ impl Resources {
     pub(super) async fn find(&self, target: &TargetSpec) -> Result<ApiResource, ScaleError> {
         let TargetSpec { api_version, kind, .. } = target;
         let wanted = gvk(target)?;
-        if let Some((_, plural)) = KNOWN.iter().find(|(known, _)| api_version == "apps/v1" && kind == known) {
+        if let Some(plural) = target.known_plural() {
             return Ok(ApiResource::from_gvk_with_plural(&wanted, plural));
         }
         if let Some(found) = self.lock().get(&key(target)) {

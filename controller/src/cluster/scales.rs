@@ -10,12 +10,13 @@ use std::{error::Error as StdError, time::Duration};
 use jiff::Timestamp;
 use kube::{
     Api, Client, Config, Error,
-    api::{DynamicObject, Patch, PatchParams},
+    api::{DynamicObject, Patch},
 };
-use reveille_core::resource::{TargetSpec, names};
+use reveille_core::resource::TargetSpec;
 use serde_json::{Value, json};
 
 use super::{
+    objects::own_patch,
     resources::Resources,
     traits::{BoxFuture, Commit, Scale, ScaleError, Scales},
 };
@@ -101,7 +102,7 @@ impl KubeScales {
             Err(error) => return Commit::Refused(error.to_string()),
         };
         let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"replicas": replicas}});
-        let (by, patch) = (manager(), Patch::Merge(patch));
+        let (by, patch) = (own_patch(), Patch::Merge(patch));
         let sent = api.patch_scale(&target.name, &by, &patch);
         match tokio::time::timeout(TIMEOUT, sent).await {
             Ok(Ok(_)) => Commit::Done,
@@ -119,7 +120,7 @@ impl KubeScales {
         // Custom resources keep their metadata when /status is written, and not every kind has one.
         for by_status in [true, false] {
             let written = within(async {
-                let (name, by) = (&target.name, manager());
+                let (name, by) = (&target.name, own_patch());
                 let written: Result<Value, Error> = if by_status {
                     api.patch_status(name, &by, &patch).await.map(|_| Value::Null)
                 } else {
@@ -198,10 +199,6 @@ impl Scales for KubeScales {
     ) -> BoxFuture<'a, Result<(), ScaleError>> {
         Box::pin(self.move_version(namespace, target))
     }
-}
-
-fn manager() -> PatchParams {
-    PatchParams { field_manager: Some(names::CONTROLLER.to_owned()), ..PatchParams::default() }
 }
 
 /// How a commit ended that got an answer, or none. Whatever is not certain is unknown: that costs a fence, no more.

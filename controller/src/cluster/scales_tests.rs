@@ -1,3 +1,5 @@
+//! What is sent to an API server about replicas, and what its answers mean.
+
 use std::{
     collections::VecDeque,
     convert::Infallible,

@@ -1,3 +1,5 @@
+//! Which Services can be taken over, and what their ports become.
+
 use serde_json::json;
 
 use super::*;

@@ -1,11 +1,10 @@
 //! Writing the status: only what changed, and only over the version that was read.
 
-use kube::{
-    Api,
-    api::{Patch, PatchParams},
-};
-use reveille_core::resource::{ScaledApp, ScaledAppStatus, names};
+use kube::{Api, api::Patch};
+use reveille_core::resource::{ScaledApp, ScaledAppStatus};
 use serde_json::{Map, Value, json};
+
+use super::objects::own_patch;
 
 /// The merge patch from one status to another. None if they are the same.
 pub(crate) fn patch(before: &ScaledAppStatus, after: &ScaledAppStatus) -> Option<Value> {
@@ -43,12 +42,7 @@ pub(crate) async fn write(
     patch: &Value,
 ) -> Result<ScaledApp, kube::Error> {
     let patch = json!({"metadata": {"resourceVersion": version}, "status": patch});
-    api.patch_status(name, &parameters(), &Patch::Merge(patch)).await
-}
-
-/// In the controller's name.
-pub(crate) fn parameters() -> PatchParams {
-    PatchParams { field_manager: Some(names::CONTROLLER.to_owned()), ..PatchParams::default() }
+    api.patch_status(name, &own_patch(), &Patch::Merge(patch)).await
 }
 
 #[cfg(test)]

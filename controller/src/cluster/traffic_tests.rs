@@ -1,3 +1,5 @@
+//! Who receives the traffic of an app, as slices.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

@@ -7,14 +7,11 @@ mod sleep;
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use kube::{
-    Api,
-    api::{Patch, PatchParams},
-};
+use kube::{Api, api::Patch};
 use reveille_core::{
     app::AppId,
     phase::Phase,
-    resource::{ConditionType, Reason, ScaledApp, ScaledAppStatus, names, set_condition},
+    resource::{ConditionType, Reason, ScaledApp, ScaledAppStatus, set_condition},
 };
 use serde_json::json;
 use tokio::sync::Notify;
@@ -22,6 +19,7 @@ use tokio::sync::Notify;
 use super::{
     apply, counts, direct, events, gather, give_back,
     memory::Memory,
+    objects::own_patch,
     observe::Observed,
     plan::{Next, Plan, plan},
     status,
@@ -146,7 +144,7 @@ impl Worker {
         let patch = json!({"metadata": {
             "resourceVersion": app.metadata.resource_version, "finalizers": finalizers,
         }});
-        app.metadata = self.api().patch(&self.id.name, &own(), &Patch::Merge(patch)).await?.metadata;
+        app.metadata = self.api().patch(&self.id.name, &own_patch(), &Patch::Merge(patch)).await?.metadata;
         Ok(())
     }
 
@@ -226,11 +224,6 @@ impl Worker {
             tracing::warn!(app = %self.id, %error, "that it is forbidden could not be written into its status");
         }
     }
-}
-
-/// In the controller's name.
-fn own() -> PatchParams {
-    PatchParams { field_manager: Some(names::CONTROLLER.to_owned()), ..PatchParams::default() }
 }
 
 fn back_off(failures: u32) -> Duration {

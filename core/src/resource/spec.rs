@@ -96,6 +96,17 @@ pub struct TargetSpec {
 }
 
 impl TargetSpec {
+    /// The plural of its kind, which is part of its path, if it is one of `apps/v1` that every cluster has. Any other kind the
+    /// API server has to be asked for.
+    pub fn known_plural(&self) -> Option<&'static str> {
+        match (self.api_version.as_str(), self.kind.as_str()) {
+            ("apps/v1", "Deployment") => Some("deployments"),
+            ("apps/v1", "ReplicaSet") => Some("replicasets"),
+            ("apps/v1", "StatefulSet") => Some("statefulsets"),
+            _ => None,
+        }
+    }
+
     pub(super) fn default_api_version() -> String {
         "apps/v1".into()
     }

@@ -15,6 +15,8 @@ use reveille_tests_cluster::{
 };
 use serde_json::{Value, json};
 
+use crate::support::address_of;
+
 /// How traffic reaches an app while it is awake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -113,6 +115,14 @@ impl Made {
         self
     }
 
+    /// One of [`server`] that takes so long before it listens.
+    pub(crate) fn starting_after(self, millis: u32) -> Self {
+        self.pod(|pod| {
+            let start = json!({ "name": "SLOW_START_MS", "value": millis.to_string() });
+            pod["containers"][0]["env"].as_array_mut().unwrap().push(start);
+        })
+    }
+
     /// It is a StatefulSet.
     pub(crate) fn stateful(mut self) -> Self {
         self.stateful = true;
@@ -178,14 +188,6 @@ fn merge(into: &mut Value, more: Value) {
         }
         (into, more) => *into = more,
     }
-}
-
-/// The address of a Service: there is no DNS.
-pub(crate) fn address_of(service: &Service) -> SocketAddr {
-    let spec = service.spec.as_ref().expect("a Service has a spec");
-    let ip = spec.cluster_ip.as_deref().and_then(|ip| ip.parse().ok());
-    let port = spec.ports.iter().flatten().next().and_then(|port| u16::try_from(port.port).ok());
-    SocketAddr::new(ip.expect("the API server gives each Service an address"), port.expect("it has a port"))
 }
 
 impl App {

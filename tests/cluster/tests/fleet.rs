@@ -17,10 +17,7 @@ use crate::{
 pub(crate) async fn one_drains(t: Context) {
     const HELD: usize = 200;
     // Slow to start, so that the drain falls into the hold.
-    let made = server(&["/servers/slow_server"], "http", Mode::Proxy).pod(|pod| {
-        let start = json!({ "name": "SLOW_START_MS", "value": "4000" });
-        pod["containers"][0]["env"].as_array_mut().unwrap().push(start);
-    });
+    let made = server(&["/servers/slow_server"], "http", Mode::Proxy).starting_after(4_000);
     let app = made.make(&t).await;
     app.until_asleep().await;
     let held = app.client.at_once(&Plan { clients: HELD, ..app.plan() });
@@ -153,10 +150,7 @@ pub(crate) async fn rolling_upgrade(t: Context) {
     const HELD: usize = 100;
     let awake = nginx(Mode::Proxy).spec(json!({ "idle": { "ttl": "10m" } })).make(&t).await;
     awake.call().await;
-    let slow = server(&["/servers/slow_server"], "http", Mode::Proxy).named("slow").pod(|pod| {
-        let start = json!({ "name": "SLOW_START_MS", "value": "8000" });
-        pod["containers"][0]["env"].as_array_mut().unwrap().push(start);
-    });
+    let slow = server(&["/servers/slow_server"], "http", Mode::Proxy).named("slow").starting_after(8_000);
     let slow = slow.make(&t).await;
     slow.until_asleep().await;
     let flowing: Vec<_> = [Connections::New, Connections::Kept]

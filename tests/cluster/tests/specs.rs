@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     apps::{Mode, nginx},
-    support::scale,
+    support::{scale, url},
 };
 
 /// What there is not, yet: the condition names it, and goes when it is made.
@@ -25,10 +25,9 @@ pub(crate) async fn what_is_made_later(t: Context) {
     assert!(message.contains("create the Service"), "{message}");
     let service: Service = namespace.create(service_without_selector("web")).await;
     app.until("ready again", secs(30), |status| status.is_ready()).await;
-    let address = crate::apps::address_of(&service);
     let client = namespace.client_pod("client").await;
     until("it is woken", secs(60), async || {
-        client.get(&format!("http://{address}/"), secs(5)).await.is_ok_and(|answer| answer.status == 200)
+        client.get(&url(&service), secs(5)).await.is_ok_and(|answer| answer.status == 200)
     })
     .await;
     namespace.api::<Deployment>().delete("web", &DeleteParams::default()).await.unwrap();

@@ -1,6 +1,9 @@
 //! What several modules need.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use http::Request;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
@@ -23,10 +26,17 @@ pub(crate) async fn web(t: &Context, replicas: u32) -> (Namespace, String) {
     (namespace, url)
 }
 
-/// The URL of a Service by its own address: there is no DNS.
+/// The address of a Service and its first port: there is no DNS.
+pub(crate) fn address_of(service: &Service) -> SocketAddr {
+    let spec = service.spec.as_ref().expect("a Service has a spec");
+    let ip = spec.cluster_ip.as_deref().and_then(|ip| ip.parse().ok());
+    let port = spec.ports.iter().flatten().next().and_then(|port| u16::try_from(port.port).ok());
+    SocketAddr::new(ip.expect("the API server gives each Service an address"), port.expect("it has a port"))
+}
+
+/// The URL of a Service by its own address.
 pub(crate) fn url(service: &Service) -> String {
-    let address = service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref());
-    format!("http://{}/", address.expect("the API server gives each Service an address"))
+    format!("http://{}/", address_of(service))
 }
 
 /// Sets the replicas of a Deployment.

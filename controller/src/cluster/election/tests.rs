@@ -1,3 +1,5 @@
+//! Two controllers and a Lease, under a paused clock: never two that lead, and soon another when one is gone.
+
 use std::sync::Mutex;
 
 use tokio::sync::oneshot;

@@ -1,3 +1,5 @@
+//! Calls to an activator's control port, over real TLS.
+
 use std::{
     convert::Infallible,
     path::PathBuf,

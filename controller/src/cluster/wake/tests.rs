@@ -1,3 +1,5 @@
+//! Where a wake stands by its pods and their events, and when it is hopeless.
+
 use reveille_core::resource::Reason;
 use serde_json::json;
 
