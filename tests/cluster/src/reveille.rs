@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Where it is installed, and under which name: that is what all names begin with.
-pub const NAMESPACE: &str = "reveille-system";
+pub const NAMESPACE: &str = "scale-system";
 const RELEASE: &str = "reveille";
 /// How long a rollout may take. Below the time that a tool is given.
 const ROLLOUT: &str = "--timeout=50s";
