@@ -68,6 +68,10 @@ pub enum Action {
     WaitsForNodes(C),
     /// Bypass: a controller reads the pods' counters.
     Scrapes(C),
+    /// Bypass: a controller reads the version again.
+    ReadsAgain(C),
+    /// Bypass: it announces again what it announced.
+    AnnouncesAgain(C),
     /// A controller lists the activators.
     Lists(C),
     /// An activator is shut and answers, or is not reached.
@@ -123,6 +127,8 @@ pub enum Action {
     WorkloadActs,
     /// The pod ends by itself.
     PodDies,
+    /// Bypass: the workload's controller writes down that pods are ready, or are not any more.
+    WorkloadNotes,
     /// The slices follow the pods.
     SlicesFollow,
 }
@@ -147,7 +153,7 @@ pub fn all() -> Vec<Action> {
     }
     for c in 0..CONTROLLERS {
         all.extend([A::Begins(c), A::Announces(c), A::TakesOffPath(c), A::WaitsForNodes(c), A::Scrapes(c)]);
-        all.push(A::Lists(c));
+        all.extend([A::ReadsAgain(c), A::AnnouncesAgain(c), A::Lists(c)]);
         for i in 0..ACTIVATORS {
             all.extend([A::Shuts(c, i), A::TellsCommitted(c, i), A::Opens(c, i)]);
         }
@@ -157,6 +163,6 @@ pub fn all() -> Vec<Action> {
         all.extend([A::Leads(c), A::FindsFalling(c), A::SeesAwake(c), A::FindsOffPath(c), A::PutsOnPath(c)]);
     }
     all.extend([A::WakeCommits, A::CommitLands(0), A::CommitLands(1), A::StatusWritten, A::WokenByHand]);
-    all.extend([A::WorkloadSees, A::WorkloadActs, A::PodDies, A::SlicesFollow]);
+    all.extend([A::WorkloadSees, A::WorkloadActs, A::WorkloadNotes, A::PodDies, A::SlicesFollow]);
     all
 }

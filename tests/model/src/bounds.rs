@@ -178,6 +178,11 @@ impl Bounds {
         Self { budget, ..Self::calm() }
     }
 
+    /// The same, and put to sleep by hand.
+    pub fn bypass_by_hand() -> Self {
+        Self { occasion: Occasion::ByHand, ..Self::bypass(true) }.but(|left| left.requests = 2)
+    }
+
     /// Clients reach the pods directly while the app is awake.
     pub fn bypass(gauge: bool) -> Self {
         let budget =

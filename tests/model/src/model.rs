@@ -88,6 +88,8 @@ impl Protocol {
             A::TakesOffPath(c) => self.takes_off_path(s, c),
             A::WaitsForNodes(c) => self.waits_for_nodes(s, c),
             A::Scrapes(c) => self.scrapes(s, c),
+            A::ReadsAgain(c) => self.reads_again(s, c),
+            A::AnnouncesAgain(c) => self.announces_again(s, c),
             A::Lists(c) => self.lists(s, c),
             A::Shuts(c, i) => self.shuts(s, c, i),
             A::GivesUp(c) => self.gives_up(s, c),
@@ -114,6 +116,7 @@ impl Protocol {
             A::WokenByHand => self.woken_by_hand(s),
             A::WorkloadSees => self.workload_sees(s),
             A::WorkloadActs => self.workload_acts(s),
+            A::WorkloadNotes => self.workload_notes(s),
             A::PodDies => self.pod_dies(s),
             A::SlicesFollow => self.slices_follow(s),
         }

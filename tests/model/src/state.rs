@@ -191,6 +191,10 @@ pub enum At {
     Waited,
     /// Bypass: the counters were quiet.
     Quiet,
+    /// Bypass: the version was read again.
+    Reread,
+    /// Bypass: that it falls asleep was announced again.
+    AnnouncedAgain,
     /// The activators are listed and being shut.
     Shutting,
     /// The commit is on its way.
@@ -234,6 +238,9 @@ pub struct Controller {
     pub path_fresh: bool,
     /// Bypass: the counters moved since the idle report.
     pub moved: bool,
+    /// Bypass: the version of the app's status that it read before the fence, or that its last write made, is still the
+    /// present one.
+    pub status_fresh: bool,
 }
 
 impl Controller {
@@ -250,6 +257,7 @@ impl Controller {
             called: false,
             path_fresh: false,
             moved: false,
+            status_fresh: false,
         }
     }
 
@@ -302,6 +310,8 @@ pub struct Api {
     pub begun: Epoch,
     /// Whether the workload's controller last saw a count of 1 or more.
     pub workload_sees: bool,
+    /// Bypass: it has yet to write down how many pods are ready.
+    pub workload_notes: bool,
     /// The history of the pods.
     pub pods: u8,
     /// The pods that were told to stop by an excused commit, one bit each.
@@ -361,6 +371,7 @@ impl State {
                 announced: 0,
                 begun: 0,
                 workload_sees: true,
+                workload_notes: false,
                 pods: 0,
                 excused_pods: 0,
                 one_died: false,

@@ -112,6 +112,14 @@ steps! {
     PathVersion = Found,
     /// Bypass: taking the pods off the path changes their version even where they are off it: it names the epoch.
     PathMarked = Found,
+    /// Bypass: the version that is read again once the pods left the path counts only if the announcement, written again after
+    /// that, still follows the writer's own.
+    AnnounceAgain = Found,
+    /// Bypass: the first announcement is a compare-and-set of the very status that the decision was made on: the version that was
+    /// read then is replaced by a newer one.
+    AnnounceAsRead = Found,
+    /// Bypass: who ends an attempt that he found does so over the status as he read it before the fence.
+    EndAsRead = Found,
     /// Bypass, without a gauge of what is in flight: the TTL passes once more after the pods left the direct path.
     Outlast = Found,
 }

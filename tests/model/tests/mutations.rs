@@ -61,6 +61,9 @@ mutations! {
     look_again: LookAgain, Bounds::calm(), NeverShutForEver;
     path_version: PathVersion, Bounds::bypass(true), NoneLost;
     path_marked: PathMarked, Bounds::bypass(true), NoneLost;
+    announce_again: AnnounceAgain, Bounds::bypass(true), NoneLost;
+    announce_as_read: AnnounceAsRead, Bounds::bypass_by_hand(), WakeWins;
+    end_as_read: EndAsRead, Bounds::bypass(true), NoneLost;
     outlast: Outlast, Bounds::bypass(false), NoneLost;
 }
 

@@ -52,5 +52,6 @@ bounds! {
     by_hand, by_hand_ends: Bounds::by_hand(), same;
     other_writers, other_writers_end: Bounds::other_writers(), one_request;
     bypass_with_gauge, bypass_with_gauge_ends: Bounds::bypass(true), one_request;
+    bypass_by_hand, bypass_by_hand_ends: Bounds::bypass_by_hand(), one_request;
     bypass_without_gauge, bypass_without_gauge_ends: Bounds::bypass(false), one_request;
 }

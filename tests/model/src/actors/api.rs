@@ -132,6 +132,15 @@ impl Protocol {
         Some(())
     }
 
+    /// Pods that take the direct path or leave it become ready or unready, which the workload's status says: a write of the
+    /// object that the precondition goes by.
+    pub(crate) fn workload_notes(&self, s: &mut State) -> Option<()> {
+        when(s.api.workload_notes)?;
+        s.api.workload_notes = false;
+        s.bump();
+        Some(())
+    }
+
     pub(crate) fn pod_dies(&self, s: &mut State) -> Option<()> {
         when(s.left.pod_deaths > 0 && serves(s.api.pods))?;
         s.left.pod_deaths -= 1;

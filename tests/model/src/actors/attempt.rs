@@ -22,7 +22,15 @@ impl Controller {
     pub(super) fn has_sent(&self) -> bool {
         !matches!(
             self.at,
-            At::Idle | At::Begun | At::Announced | At::OffPath | At::Waited | At::Quiet | At::Shutting
+            At::Idle
+                | At::Begun
+                | At::Announced
+                | At::OffPath
+                | At::Waited
+                | At::Quiet
+                | At::Reread
+                | At::AnnouncedAgain
+                | At::Shutting
         )
     }
 }
@@ -76,7 +84,8 @@ impl Protocol {
         when(s.left.attempts > 0 && controller.role == Role::Leading && controller.at == At::Idle)?;
         when(s.api.phase == Phase::Awake && s.api.replicas > 0 && serves(s.api.slices))?;
         when(self.bounds.occasion == Occasion::ByHand || self.finds_idle(s))?;
-        when(self.bounds.mode != (Mode::Bypass { gauge: true }) || s.direct.serving == 0)?;
+        let shows_idle = self.bounds.mode != (Mode::Bypass { gauge: true }) || s.direct.serving == 0;
+        when(self.bounds.occasion == Occasion::ByHand || shows_idle)?;
         s.left.attempts -= 1;
         s.api.begun += 1;
         s.controllers[c] = Controller {
@@ -84,6 +93,7 @@ impl Protocol {
             epoch: s.api.begun,
             fresh: true,
             late: controller.late,
+            status_fresh: self.bounds.mode != Mode::Proxy,
             ..Controller::new(Role::Leading)
         };
         for activator in &mut s.activators {
@@ -98,12 +108,15 @@ impl Protocol {
     pub(crate) fn announces(&self, s: &mut State, c: usize) -> Option<()> {
         when(s.controllers[c].at == At::Begun)?;
         let epoch = s.controllers[c].epoch;
-        if s.api.phase != Phase::Awake || s.api.announced > epoch {
+        let as_read = s.controllers[c].status_fresh || !self.takes(Step::AnnounceAsRead);
+        let is_bypass = self.bounds.mode != Mode::Proxy;
+        if s.api.phase != Phase::Awake || s.api.announced > epoch || is_bypass && !as_read {
             return s.over(c);
         }
         if self.takes(Step::Announce) {
             s.api.phase = Phase::Falling(epoch);
             s.api.announced = epoch;
+            self.writes_status(s, c);
         }
         s.controllers[c].at = At::Announced;
         Some(())
@@ -111,7 +124,7 @@ impl Protocol {
 
     /// A consistent list of the activators.
     pub(crate) fn lists(&self, s: &mut State, c: usize) -> Option<()> {
-        let from = if self.bounds.mode == Mode::Proxy { At::Announced } else { At::Quiet };
+        let from = if self.bounds.mode == Mode::Proxy { At::Announced } else { At::AnnouncedAgain };
         when(s.controllers[c].at == from)?;
         s.controllers[c].at = At::Shutting;
         // From here on its clock measures the leases.

@@ -3,7 +3,7 @@
 use reveille_core::invariants::Promise;
 
 use crate::{
-    bounds::Mode,
+    bounds::{Mode, Occasion},
     model::{Protocol, when},
     state::{At, Phase, Role, State, serves},
     step::Step,
@@ -45,6 +45,7 @@ impl Protocol {
             for controller in &mut s.controllers {
                 controller.path_fresh &= !changes;
             }
+            s.api.workload_notes |= s.direct.wanted;
             s.direct.wanted = false;
         }
         s.controllers[c].at = At::OffPath;
@@ -64,11 +65,40 @@ impl Protocol {
     pub(crate) fn scrapes(&self, s: &mut State, c: usize) -> Option<()> {
         when(s.controllers[c].at == At::Waited)?;
         let gauge = self.bounds.mode == (Mode::Bypass { gauge: true });
+        if self.bounds.occasion == Occasion::ByHand {
+            // What pods show to be in flight is waited for; what they do not show is not known.
+            when(!gauge || s.direct.serving == 0)?;
+            s.controllers[c].at = At::Quiet;
+            return Some(());
+        }
         when(gauge || !self.takes(Step::Outlast) || s.direct.serving == 0)?;
         let busy = s.controllers[c].moved || gauge && s.direct.serving > 0;
         let called = self.takes(Step::ScrapeAgain) && busy;
         s.controllers[c].at = if called { At::Off } else { At::Quiet };
         s.controllers[c].moved = false;
+        Some(())
+    }
+
+    /// The workload's version has moved by the pods' leaving the path: the precondition is read anew.
+    pub(crate) fn reads_again(&self, s: &mut State, c: usize) -> Option<()> {
+        when(s.controllers[c].at == At::Quiet)?;
+        s.controllers[c].fresh = true;
+        s.controllers[c].at = if s.api.replicas == 0 { At::Off } else { At::Reread };
+        Some(())
+    }
+
+    /// That makes it the latest of all attempts: whoever has read the status before this cannot end the attempt any more
+    /// without a fence that comes after this.
+    pub(crate) fn announces_again(&self, s: &mut State, c: usize) -> Option<()> {
+        when(s.controllers[c].at == At::Reread)?;
+        s.controllers[c].at = At::AnnouncedAgain;
+        if self.takes(Step::AnnounceAgain) {
+            if s.controllers[c].status_fresh {
+                self.writes_status(s, c);
+            } else {
+                s.controllers[c].at = At::Off;
+            }
+        }
         Some(())
     }
 
@@ -84,7 +114,9 @@ impl Protocol {
     /// The pods' readiness gate goes to true again.
     pub(crate) fn puts_on_path(&self, s: &mut State, c: usize) -> Option<()> {
         when(s.controllers[c].at == At::Restoring)?;
-        s.direct.wanted |= s.controllers[c].path_fresh || !self.takes(Step::PathVersion);
+        let puts = s.controllers[c].path_fresh || !self.takes(Step::PathVersion);
+        s.api.workload_notes |= puts && !s.direct.wanted;
+        s.direct.wanted |= puts;
         s.over(c)
     }
 }

@@ -1,6 +1,7 @@
 //! How a controller ends an attempt, its own or one that it found, and how controllers come and go.
 
 use crate::{
+    bounds::Mode,
     model::{Protocol, when},
     state::{At, Controller, Known, Phase, Role, State, serves},
     step::Step,
@@ -16,17 +17,30 @@ impl State {
         }
         Some(())
     }
-
-    /// Writes the phase, provided that the app is still in that attempt.
-    fn leave_falling(&mut self, c: usize, next: Phase, announced: bool) {
-        let in_attempt = self.api.phase == Phase::Falling(self.controllers[c].epoch);
-        if in_attempt || !announced && self.api.phase == Phase::Awake {
-            self.api.phase = next;
-        }
-    }
 }
 
 impl Protocol {
+    /// Writes the phase, provided that the app is still in that attempt.
+    fn leave_falling(&self, s: &mut State, c: usize, next: Phase, announced: bool) {
+        let Controller { epoch, found, status_fresh, .. } = s.controllers[c];
+        let as_read = self.bounds.mode == Mode::Proxy || status_fresh || !self.takes(Step::EndAsRead);
+        let in_attempt = s.api.phase == Phase::Falling(epoch) && (as_read || !found);
+        if in_attempt || !announced && s.api.phase == Phase::Awake {
+            s.api.phase = next;
+            self.writes_status(s, c);
+        }
+    }
+
+    /// The controller has written the app's status.
+    pub(super) fn writes_status(&self, s: &mut State, c: usize) {
+        if self.bounds.mode == Mode::Proxy {
+            return; // there the epoch tells it all
+        }
+        for (other, controller) in s.controllers.iter_mut().enumerate() {
+            controller.status_fresh = other == c;
+        }
+    }
+
     /// Whether the slices show a replica that serves, and that is true. Where nobody but Reveille scales and no replica
     /// ends by itself, the first is enough. Else time is this: a leader calls an app awake once nothing has
     /// changed for longer than the workload's controller and the slices take to follow.
@@ -71,7 +85,7 @@ impl Protocol {
         } else {
             let epoch = s.controllers[c].epoch;
             let phase = if self.is_awake(s) { Phase::Awake } else { Phase::Asleep(epoch) };
-            s.leave_falling(c, phase, self.takes(Step::Announce));
+            self.leave_falling(s, c, phase, self.takes(Step::Announce));
             s.over(c)?;
         }
         Some(())
@@ -91,13 +105,13 @@ impl Protocol {
     pub(crate) fn announces_asleep(&self, s: &mut State, c: usize) -> Option<()> {
         when(s.controllers[c].at == At::Committed)?;
         let epoch = s.controllers[c].epoch;
-        s.leave_falling(c, Phase::Asleep(epoch), self.takes(Step::Announce));
+        self.leave_falling(s, c, Phase::Asleep(epoch), self.takes(Step::Announce));
         s.over(c)
     }
 
     pub(crate) fn announces_awake(&self, s: &mut State, c: usize) -> Option<()> {
         when(s.controllers[c].at == At::Off)?;
-        s.leave_falling(c, Phase::Awake, true);
+        self.leave_falling(s, c, Phase::Awake, true);
         s.controllers[c].at = At::Opening;
         Some(())
     }
@@ -142,8 +156,13 @@ impl Protocol {
     pub(crate) fn finds_falling(&self, s: &mut State, c: usize) -> Option<()> {
         let Phase::Falling(epoch) = s.api.phase else { return None };
         when(s.controllers[c].role == Role::Leading && s.controllers[c].at == At::Idle)?;
-        s.controllers[c] =
-            Controller { at: At::Unknown, epoch, found: true, ..Controller::new(Role::Leading) };
+        s.controllers[c] = Controller {
+            at: At::Unknown,
+            epoch,
+            found: true,
+            status_fresh: self.bounds.mode != Mode::Proxy,
+            ..Controller::new(Role::Leading)
+        };
         Some(())
     }
 
@@ -151,6 +170,10 @@ impl Protocol {
         when(s.controllers[c].role == Role::Leading && s.controllers[c].at == At::Idle)?;
         when(matches!(s.api.phase, Phase::Asleep(_)) && s.api.replicas > 0 && self.is_awake(s))?;
         s.api.phase = Phase::Awake;
+        self.writes_status(s, c);
+        if s.controllers[c].at == At::Idle {
+            s.controllers[c].status_fresh = false;
+        }
         Some(())
     }
 
