@@ -37,8 +37,8 @@ pub(crate) async fn observe(
     app: ScaledApp,
 ) -> Result<Observed, WorkError> {
     let id = objects::id(&app.metadata);
-    let all = world.stores.app_states();
-    let others: Vec<&ScaledApp> = all.iter().filter_map(|other| other.0.as_ref().ok()).collect();
+    let rivals = world.stores.rivals(&app);
+    let others: Vec<&ScaledApp> = rivals.iter().filter_map(|other| other.0.as_ref().ok()).collect();
     let (conflict, host_conflict) = conflicts(&app, &others);
     let service = public_service(world, memory, &id, &app).await?;
     let ports = ports(world, &app, &service, conflict.is_some()).await?;

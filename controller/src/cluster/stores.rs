@@ -3,6 +3,8 @@
 //! Targets are watched by their metadata alone; those of other kinds are polled. A watch that starts anew may have missed
 //! that something went, so all apps are looked at then.
 
+mod index;
+
 use std::{fmt::Debug, hash::Hash, sync::Arc};
 
 use futures_util::StreamExt;
@@ -31,6 +33,7 @@ use reveille_core::{
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
+use self::index::Index;
 use super::{objects, observe::group_of};
 
 /// A `ScaledApp` as it is watched: one that cannot be read hides no other.
@@ -43,11 +46,39 @@ struct Scope {
     /// The namespace. None: all.
     namespace: Option<String>,
     apps: Store<Guarded>,
+    by_claim: Arc<Index<Claim>>,
     services: Store<Service>,
     slices: Store<EndpointSlice>,
+    slices_by_app: Arc<Index<AppId>>,
     autoscalers: Store<HorizontalPodAutoscaler>,
+    autoscalers_by_namespace: Arc<Index<String>>,
     deployments: Store<PartialObjectMeta<Deployment>>,
     stateful_sets: Store<PartialObjectMeta<StatefulSet>>,
+}
+
+/// What an app lays claim to: two apps with the same one may be in each other's way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Claim {
+    /// Being in this namespace.
+    Namespace(String),
+    /// A target's kind and name. Versions and groups are compared by who looks closer.
+    Target(String, AppId),
+    Service(AppId),
+    /// In lower case.
+    Host(String),
+}
+
+/// One that cannot be read has only its place.
+fn claims(app: &Guarded) -> Vec<Claim> {
+    let id = objects::id(app.meta());
+    let mut claims = vec![Claim::Namespace(id.namespace.to_string())];
+    if let Ok(app) = &app.0 {
+        let near = |name: &str| AppId::new(&id.namespace, name);
+        claims.push(Claim::Target(app.spec.target.kind.clone(), near(&app.spec.target.name)));
+        claims.push(Claim::Service(near(&app.spec.service)));
+        claims.extend(app.spec.traffic.hosts.iter().map(|host| Claim::Host(host.to_ascii_lowercase())));
+    }
+    claims
 }
 
 /// Which apps have to be looked at.
@@ -63,24 +94,6 @@ pub(crate) enum Concerns {
     Namespace(String),
     /// All.
     All,
-}
-
-impl Concerns {
-    /// Whether an app is among them.
-    pub(crate) fn has(&self, app: &ScaledApp) -> bool {
-        let id = objects::id(&app.metadata);
-        match self {
-            Self::App(one) => *one == id,
-            Self::Service(service) => service.namespace == id.namespace && *service.name == *app.spec.service,
-            Self::Target(kind, target) => {
-                target.namespace == id.namespace
-                    && app.spec.target.kind == *kind
-                    && app.spec.target.name == *target.name
-            }
-            Self::Namespace(namespace) => *namespace == *id.namespace,
-            Self::All => true,
-        }
-    }
 }
 
 /// Which kinds of targets are watched.
@@ -113,32 +126,53 @@ fn watch_scope(
     let ours = watcher::Config::default().labels(names::APP_LABEL);
     let any = watcher::Config::default;
     let named = |object: &kube::api::ObjectMeta| objects::id(object);
+    let (by_claim, slices_by_app, autoscalers_by_namespace) =
+        (Arc::new(Index::new()), Arc::new(Index::new()), Arc::new(Index::new()));
     Scope {
         namespace: namespace.map(str::to_owned),
-        apps: watch(api(client, namespace), any(), tasks, tell.clone(), |app: &Guarded| {
-            Concerns::App(objects::id(app.meta()))
-        }),
-        services: watch(api(client, namespace), any(), tasks, tell.clone(), move |service: &Service| {
-            // The private one names its app.
-            match of_label(&service.metadata) {
-                Some(app) => Concerns::App(app),
-                None => Concerns::Service(named(&service.metadata)),
-            }
-        }),
-        slices: watch(api(client, namespace), ours, tasks, tell.clone(), |slice: &EndpointSlice| {
-            of_label(&slice.metadata).map_or(Concerns::All, Concerns::App)
-        }),
+        apps: watch(
+            api(client, namespace),
+            any(),
+            tasks,
+            tell.clone(),
+            indexed(&by_claim, claims),
+            |app: &Guarded| Concerns::App(objects::id(app.meta())),
+        ),
+        services: watch(
+            api(client, namespace),
+            any(),
+            tasks,
+            tell.clone(),
+            |_| {},
+            move |service: &Service| {
+                // The private one names its app.
+                match of_label(&service.metadata) {
+                    Some(app) => Concerns::App(app),
+                    None => Concerns::Service(named(&service.metadata)),
+                }
+            },
+        ),
+        slices: watch(
+            api(client, namespace),
+            ours,
+            tasks,
+            tell.clone(),
+            indexed(&slices_by_app, |slice: &EndpointSlice| of_label(&slice.metadata).into_iter().collect()),
+            |slice| of_label(&slice.metadata).map_or(Concerns::All, Concerns::App),
+        ),
         autoscalers: watch(
             api(client, namespace),
             any(),
             tasks,
             tell.clone(),
-            |autoscaler: &HorizontalPodAutoscaler| {
-                Concerns::Namespace(autoscaler.metadata.namespace.clone().unwrap_or_default())
-            },
+            indexed(&autoscalers_by_namespace, |one: &HorizontalPodAutoscaler| vec![namespace_of(one)]),
+            |autoscaler| Concerns::Namespace(namespace_of(autoscaler)),
         ),
         deployments: watch_metadata(api(client, namespace), tasks, tell.clone(), "Deployment"),
         stateful_sets: watch_metadata(api(client, namespace), tasks, tell, "StatefulSet"),
+        by_claim,
+        slices_by_app,
+        autoscalers_by_namespace,
     }
 }
 
@@ -153,6 +187,19 @@ where
     }
 }
 
+fn namespace_of(object: &impl ResourceExt) -> String {
+    object.namespace().unwrap_or_default()
+}
+
+/// Takes what happens into an index.
+fn indexed<K: ResourceExt, Key: Clone + Eq + Hash, Keys: Fn(&K) -> Vec<Key>>(
+    index: &Arc<Index<Key>>,
+    keys: Keys,
+) -> impl Fn(&Event<K>) + use<K, Key, Keys> {
+    let index = Arc::clone(index);
+    move |event| index.take_in(event, &keys)
+}
+
 fn of_label(object: &kube::api::ObjectMeta) -> Option<AppId> {
     let app = object.labels.as_ref()?.get(names::APP_LABEL)?;
     Some(AppId::new(object.namespace.as_deref().unwrap_or_default(), app))
@@ -163,6 +210,7 @@ fn watch<K>(
     config: watcher::Config,
     tasks: &mut JoinSet<()>,
     tell: impl Fn(Concerns) + Send + 'static,
+    take_in: impl Fn(&Event<K>) + Send + 'static,
     concerns: impl Fn(&K) -> Concerns + Send + 'static,
 ) -> Store<K>
 where
@@ -172,7 +220,7 @@ where
         // Who wrote what is of no interest, and most of an object.
         object.managed_fields_mut().clear();
     });
-    follow(stream.boxed(), tasks, tell, concerns)
+    follow(stream.boxed(), tasks, tell, take_in, concerns)
 }
 
 fn watch_metadata<K>(
@@ -185,7 +233,13 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let stream = watcher::watcher(api, watcher::Config::default()).default_backoff();
-    follow(stream.boxed(), tasks, tell, move |object| Concerns::Target(kind, objects::id(&object.metadata)))
+    follow(
+        stream.boxed(),
+        tasks,
+        tell,
+        |_| {},
+        move |object| Concerns::Target(kind, objects::id(&object.metadata)),
+    )
 }
 
 type Stream<K> = futures_util::stream::BoxStream<'static, watcher::Result<Event<K>>>;
@@ -194,6 +248,7 @@ fn follow<K>(
     mut stream: Stream<K>,
     tasks: &mut JoinSet<()>,
     tell: impl Fn(Concerns) + Send + 'static,
+    take_in: impl Fn(&Event<K>) + Send + 'static,
     concerns: impl Fn(&K) -> Concerns + Send + 'static,
 ) -> Store<K>
 where
@@ -207,6 +262,7 @@ where
             match event {
                 Ok(event) => {
                     writer.apply_watcher_event(&event);
+                    take_in(&event);
                     match &event {
                         Event::Apply(object) | Event::Delete(object) => tell(concerns(object)),
                         Event::InitDone => tell(Concerns::All),
@@ -252,15 +308,32 @@ impl Stores {
 
     /// The names of all apps, and those of the ones that a change concerns.
     pub(crate) fn concerned(&self, concerns: &Concerns) -> Vec<AppId> {
-        let is_among = |app: &Arc<Guarded>| match &app.0 {
-            Ok(readable) => concerns.has(readable),
-            Err(unreadable) => match concerns {
-                Concerns::App(one) => *one == objects::id(&unreadable.metadata),
-                _ => false,
-            },
+        let claim = match concerns {
+            Concerns::App(one) => return self.app(one).map(|_| one.clone()).into_iter().collect(),
+            Concerns::All => return self.app_states().iter().map(|app| objects::id(app.meta())).collect(),
+            Concerns::Service(service) => Claim::Service(service.clone()),
+            Concerns::Target(kind, target) => Claim::Target((*kind).to_owned(), target.clone()),
+            Concerns::Namespace(namespace) => Claim::Namespace(namespace.clone()),
         };
-        let state = self.app_states();
-        state.iter().filter(|app| is_among(app)).map(|app| objects::id(app.meta())).collect()
+        self.claimants(&claim)
+    }
+
+    fn claimants(&self, claim: &Claim) -> Vec<AppId> {
+        self.0.iter().flat_map(|scope| scope.by_claim.of(claim)).collect()
+    }
+
+    /// The apps that lay claim to something that this one does, itself included.
+    pub(crate) fn rivals(&self, app: &ScaledApp) -> Vec<Arc<Guarded>> {
+        let near = |name: &str| AppId::new(app.metadata.namespace.as_deref().unwrap_or_default(), name);
+        let mut names =
+            self.claimants(&Claim::Target(app.spec.target.kind.clone(), near(&app.spec.target.name)));
+        names.extend(self.claimants(&Claim::Service(near(&app.spec.service))));
+        for host in &app.spec.traffic.hosts {
+            names.extend(self.claimants(&Claim::Host(host.to_ascii_lowercase())));
+        }
+        names.sort_unstable();
+        names.dedup();
+        names.iter().filter_map(|name| self.app(name)).collect()
     }
 
     /// An app as it was watched.
@@ -276,13 +349,14 @@ impl Stores {
     /// The slices of a namespace that name one of its apps.
     pub(crate) fn slices(&self, app: &AppId) -> Vec<Arc<EndpointSlice>> {
         let Some(scope) = self.of(&app.namespace) else { return Vec::new() };
-        scope.slices.state_filter(|slice| of_label(&slice.metadata).as_ref() == Some(app))
+        scope.slices_by_app.of(app).iter().filter_map(|name| scope.slices.get(&key(name))).collect()
     }
 
     /// The autoscalers of a namespace.
     pub(crate) fn autoscalers(&self, namespace: &str) -> Vec<Arc<HorizontalPodAutoscaler>> {
         let Some(scope) = self.of(namespace) else { return Vec::new() };
-        scope.autoscalers.state_filter(|one| one.metadata.namespace.as_deref() == Some(namespace))
+        let names = scope.autoscalers_by_namespace.of(&namespace.to_owned());
+        names.iter().filter_map(|name| scope.autoscalers.get(&key(name))).collect()
     }
 
     /// The metadata of a target whose kind is watched.
@@ -320,25 +394,26 @@ mod tests {
     }
 
     #[test]
-    fn changes_concern_the_apps_that_depend_on_them() {
-        let app: ScaledApp = serde_json::from_value(json!({
+    fn an_app_lays_claim_to_what_another_could_take() {
+        let app: Guarded = serde_json::from_value(json!({
             "apiVersion": "reveille.dev/v1alpha1", "kind": "ScaledApp",
             "metadata": {"name": "web", "namespace": "team"},
-            "spec": {"target": {"name": "web-d"}, "service": "web-s"},
+            "spec": {"target": {"name": "web-d"}, "service": "web-s", "traffic": {"hosts": ["Web.example"]}},
         }))
         .unwrap();
         let id = |name| AppId::new("team", name);
-        for (concerns, among) in [
-            (Concerns::App(id("web")), true),
-            (Concerns::App(AppId::new("other", "web")), false),
-            (Concerns::Service(id("web-s")), true),
-            (Concerns::Service(id("web")), false),
-            (Concerns::Target("Deployment", id("web-d")), true),
-            (Concerns::Target("StatefulSet", id("web-d")), false),
-            (Concerns::Namespace("team".into()), true),
-            (Concerns::All, true),
-        ] {
-            assert_eq!(concerns.has(&app), among, "{concerns:?}");
-        }
+        let expected = [
+            Claim::Namespace("team".into()),
+            Claim::Target("Deployment".into(), id("web-d")),
+            Claim::Service(id("web-s")),
+            Claim::Host("web.example".into()),
+        ];
+        assert_eq!(claims(&app), expected);
+        let unreadable: Guarded = serde_json::from_value(json!({
+            "apiVersion": "reveille.dev/v1alpha1", "kind": "ScaledApp",
+            "metadata": {"name": "web", "namespace": "team"}, "spec": {"target": 7},
+        }))
+        .unwrap();
+        assert_eq!(claims(&unreadable), expected[..1]);
     }
 }
