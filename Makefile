@@ -63,7 +63,7 @@ test-cluster: ## End-to-end tests in a real Kubernetes (root; builds it once, te
 cluster: ## A real Kubernetes in the foreground, to look around in; Ctrl-C ends it
 	@$(need) cargo cc curl nginx cluster
 	cargo build --locked --quiet -p reveille-tests-cluster
-	@target/debug/reveille-test-cluster || [ $$? -eq 130 ] # by Ctrl-C
+	@setpriv --pdeathsig TERM target/debug/reveille-test-cluster || [ $$? -eq 130 ] # by Ctrl-C
 
 .PHONY: cluster-bin
 cluster-bin: ## Build what the test cluster is made of, once for all checkouts
