@@ -113,10 +113,28 @@ pub fn parse(text: &str, path: &Path, base_dir: &Path) -> Result<LocalConfig, Pr
         problems.insert(0, Problem { place: None, field: String::new(), reason: EMPTY.to_owned() });
         return Err(Problems::new(path, problems));
     };
+    if let Some(problem) = of_kubernetes(&root) {
+        return Err(Problems::new(path, vec![problem]));
+    }
     let mut document = document::Document::new(root, problems);
     let raw = document.read();
     let config = raw.map(|raw| check::file(raw, &mut document, path, base_dir));
     document.finish(config, path)
+}
+
+/// An object of Kubernetes, which is another file than this one: said once instead of field by field.
+fn of_kubernetes(root: &tree::Node) -> Option<Problem> {
+    let tree::Content::Map(entries) = &root.content else { return None };
+    let entry = |key: &str| entries.iter().find(|entry| entry.key == key);
+    let (_, kind) = (entry("apiVersion")?, entry("kind")?);
+    let named = match &kind.node.content {
+        tree::Content::Scalar { text, .. } if !text.is_empty() => format!("a {text}"),
+        _ => "an object".to_owned(),
+    };
+    let reason = format!(
+        "this is {named} of Kubernetes, which `kubectl apply --dry-run=server` checks; a file of local mode begins with apps:"
+    );
+    Some(Problem { place: Some(kind.key_place), field: "kind".to_owned(), reason })
 }
 
 /// The value of a text in YAML, as the reader of the local file takes it. For tests of other files in YAML.
