@@ -29,6 +29,8 @@ use super::{
 
 /// Changes that come together are one.
 const TOGETHER: Duration = Duration::from_millis(20);
+/// The longest pause after writes of others that came in between, doubling from [`TOGETHER`].
+const LONGEST_YIELD: Duration = Duration::from_secs(1);
 /// How long an app that cannot be read is left alone.
 const UNREADABLE: Duration = Duration::from_secs(60);
 /// The pauses after errors, doubling, each with up to half of itself on top.
@@ -44,6 +46,8 @@ pub(crate) struct Worker {
     memory: Memory,
     /// The app's unique id, for what has to be freed when it is gone.
     uid: Option<String>,
+    /// How often in a row it was not found out how an attempt ended.
+    unsettled: u32,
     /// Traffic no longer leads to the activators for it; they are to serve what is still under way until then.
     closes_at: Option<tokio::time::Instant>,
 }
@@ -58,26 +62,29 @@ enum Looked {
 
 impl Worker {
     pub(crate) fn new(world: Arc<World>, id: AppId, changed: Arc<Notify>) -> Self {
-        Self { world, id, changed, memory: Memory::default(), uid: None, closes_at: None }
+        Self { world, id, changed, memory: Memory::default(), uid: None, unsettled: 0, closes_at: None }
     }
 
     /// Works until the app is gone.
     pub(crate) async fn run(mut self) -> AppId {
         self.world.metrics.add(&self.id);
-        let mut failures = 0;
+        let (mut failures, mut conflicts) = (0, 0);
         loop {
             let pause = match Box::pin(self.look()).await {
                 Ok(Looked::Gone) => break,
                 Ok(Looked::Again(after)) => {
-                    failures = 0;
+                    (failures, conflicts) = (0, 0);
                     after
                 }
-                Err(WorkError::Conflict) => TOGETHER,
+                Err(WorkError::Conflict) => {
+                    conflicts += 1;
+                    doubled(TOGETHER, conflicts, LONGEST_YIELD)
+                }
                 Err(error) => {
                     failures += 1;
                     tracing::warn!(app = %self.id, %error, failures, "not done; it is tried again");
                     self.say_forbidden(&error).await;
-                    back_off(failures)
+                    doubled(FIRST_PAUSE, failures, LONGEST_PAUSE)
                 }
             };
             let may_hurry = failures == 0;
@@ -102,7 +109,12 @@ impl Worker {
         };
         let app = match found.0 {
             Ok(app) => app,
-            Err(error) => {
+            Err(unreadable) => {
+                if unreadable.metadata.deletion_timestamp.is_some() {
+                    self.leave_unread(unreadable.metadata).await?;
+                    return Ok(Looked::Again(TOGETHER));
+                }
+                let error = unreadable.error;
                 tracing::error!(app = %self.id, %error, "this ScaledApp cannot be read and is left alone; is its definition newer than this program?");
                 return Ok(Looked::Again(UNREADABLE));
             }
@@ -226,7 +238,23 @@ impl Worker {
     }
 }
 
-fn back_off(failures: u32) -> Duration {
-    let pause = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
+/// The pause after so many in a row.
+fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
+    let pause = first.saturating_mul(1 << times.saturating_sub(1).min(10)).min(longest);
     pause + pause.mul_f64(fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_are_jittered_by_half() {
+        for (times, least) in [(1, 200), (2, 400), (5, 3200), (8, 25_600), (9, 30_000), (1000, 30_000)] {
+            let pause = doubled(FIRST_PAUSE, times, LONGEST_PAUSE);
+            let least = Duration::from_millis(least);
+            assert!((least..=least.mul_f64(1.5)).contains(&pause), "{times}: {pause:?}");
+        }
+        assert!(doubled(TOGETHER, 100, LONGEST_YIELD) <= LONGEST_YIELD.mul_f64(1.5));
+    }
 }

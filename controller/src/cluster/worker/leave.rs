@@ -4,15 +4,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Service};
-use kube::{Api, api::DeleteParams};
-use reveille_core::resource::{TrafficMode, names};
+use kube::{
+    Api,
+    api::{DeleteParams, ObjectMeta, Patch},
+    core::PartialObjectMeta,
+};
+use reveille_core::resource::{ScaledApp, TrafficMode, names};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::{Looked, Worker};
 use crate::cluster::{
     apply,
     give_back::{self, Stage},
-    objects,
+    objects::{self, own_patch},
     observe::Observed,
     plan::Plan,
     traits::Commit,
@@ -59,6 +64,23 @@ impl Worker {
             Commit::Conflict => Err(WorkError::Conflict),
             Commit::Refused(why) | Commit::Unknown(why) => Err(WorkError::Passing(why)),
         }
+    }
+
+    /// What cannot be read cannot be woken, and must not stay for ever either. What was made for it goes with it, as it owns
+    /// that.
+    pub(super) async fn leave_unread(&mut self, metadata: ObjectMeta) -> Result<(), WorkError> {
+        if let Some(uid) = &metadata.uid {
+            self.world.ports.free(uid).await?;
+        }
+        let mut all = metadata.finalizers.unwrap_or_default();
+        all.retain(|one| one != names::FINALIZER);
+        let patch = json!({"metadata": {"resourceVersion": metadata.resource_version, "finalizers": all}});
+        let api: Api<PartialObjectMeta<ScaledApp>> =
+            Api::namespaced(self.world.client.clone(), &self.id.namespace);
+        let patched = api.patch_metadata(&self.id.name, &own_patch(), &Patch::Merge(patch)).await.map(|_| ());
+        apply::ignore_gone(patched)?;
+        tracing::warn!(app = %self.id, "it could not be read, and was let go as it stood");
+        Ok(())
     }
 
     /// Takes away everything of ours.

@@ -9,7 +9,7 @@ use reveille_core::{
     resource::{Reason, ScaledApp},
 };
 
-use super::{Looked, Worker};
+use super::{Looked, Worker, doubled};
 use crate::{
     clock::now,
     cluster::{
@@ -27,8 +27,9 @@ use crate::{
 
 /// Look again at once.
 const AT_ONCE: Looked = Looked::Again(Duration::ZERO);
-/// How soon an end is looked for again that could not be found out.
+/// How soon an end is looked for again that could not be found out: doubling.
 const UNSETTLED: Duration = Duration::from_secs(1);
+const UNSETTLED_LONGEST: Duration = Duration::from_secs(16);
 
 fn in_turn() -> Written {
     Written::InTurn(Mutex::default())
@@ -132,6 +133,9 @@ impl Worker {
         end: AttemptEnd,
         news: Option<News>,
     ) -> Result<Looked, WorkError> {
+        if !matches!(end, AttemptEnd::Unsettled(_)) {
+            self.unsettled = 0;
+        }
         match end {
             AttemptEnd::Asleep => {
                 self.memory.asleep(now());
@@ -153,7 +157,8 @@ impl Worker {
             }
             AttemptEnd::Unsettled(why) => {
                 tracing::warn!(app = %self.id, why, "how the attempt to put it to sleep ended is not known yet");
-                Ok(Looked::Again(UNSETTLED))
+                self.unsettled += 1;
+                Ok(Looked::Again(doubled(UNSETTLED, self.unsettled, UNSETTLED_LONGEST)))
             }
         }
     }
