@@ -122,6 +122,7 @@ impl View {
             retry_in_ms: retry_in.map(millis),
             awake_until: self.pin.filter(|pin| pin.at > now).map(|pin| pin.wall),
             schedule: None,
+            problem: None,
             pending: self.pending.clone(),
         }
     }

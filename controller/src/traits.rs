@@ -182,9 +182,11 @@ impl From<Refusal> for DeploymentError {
         let reason = refusal.to_string();
         match refusal {
             Refusal::UnknownApp(app) => Self::NotFound(format!("there is no Deployment {app}")),
-            Refusal::InUse { .. } | Refusal::WrongPhase { .. } => Self::Conflict(reason),
+            Refusal::InUse { .. } | Refusal::WrongPhase { .. } | Refusal::NotPossible { .. } => {
+                Self::Conflict(reason)
+            }
             Refusal::Blocked { retry_in_s, .. } => Self::Unavailable { reason, retry_in_s: Some(retry_in_s) },
-            Refusal::Stopping => Self::Unavailable { reason, retry_in_s: None },
+            Refusal::OutOfReach { .. } | Refusal::Stopping => Self::Unavailable { reason, retry_in_s: None },
         }
     }
 }
@@ -224,6 +226,22 @@ pub enum Refusal {
         reason: String,
         /// When another attempt may be made, in seconds from now.
         retry_in_s: u64,
+    },
+    /// Something stands in the way, be it of its spec, its workload or its work.
+    #[error("{app}: {reason}")]
+    NotPossible {
+        /// Which app.
+        app: AppId,
+        /// What, and what to do.
+        reason: String,
+    },
+    /// Nothing can be done now, and whether something was is shown by the app's status.
+    #[error("{app}: {reason}; its status shows what becomes of it")]
+    OutOfReach {
+        /// Which app.
+        app: AppId,
+        /// Why.
+        reason: String,
     },
     /// Reveille is stopping.
     #[error("Reveille is stopping")]

@@ -85,6 +85,9 @@ pub struct AppStatus {
     /// When it is woken, as a call of the Scale API asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
+    /// What is not as it should be, and what to do about it: of a cluster, the message of the condition `Ready`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
     /// What a changed configuration has not changed yet, such as a command that applies at the next wake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<String>,

@@ -7,6 +7,7 @@
 //! | request | body | answer |
 //! |---|---|---|
 //! | `GET /v1/ports?after=REVISION` | | [`PortsReport`]: at once if its revision is another one, else when it is, after [`LONG_POLL`] at the latest |
+//! | `GET /v1/activity` | | [`AllActivity`], for people to see; an activator of before has no such path: 404 |
 //! | `GET /v1/apps/NAMESPACE/NAME/activity` | | [`ActivityReport`] |
 //! | `POST /v1/apps/NAMESPACE/NAME/shut` | [`Shut`] | [`ActivityReport`] as of that instant |
 //! | `POST /v1/apps/NAMESPACE/NAME/open` | [`Open`] | 204 |
@@ -73,6 +74,27 @@ pub struct RefusedPort {
     pub port: AppPort,
     /// What the system said.
     pub reason: String,
+}
+
+/// What is under way at an activator, of all apps that have any.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AllActivity {
+    /// One for each app with work or probes in flight.
+    pub busy: Vec<Busy>,
+}
+
+/// What is under way for an app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Busy {
+    /// The app.
+    #[serde(flatten)]
+    pub app: AppId,
+    /// Work and probes in flight, held requests included.
+    pub in_flight: u64,
+    /// Requests that wait in the hold.
+    pub held: u64,
 }
 
 /// What an activator counted of an app.

@@ -22,7 +22,7 @@ use hyper_util::{
 use reveille_core::{
     api::ProblemBody,
     app::{AppId, check_name},
-    control::{ActivityReport, AppPort, Boot, LONG_POLL, Open, PortsReport, RefusedPort, Shut},
+    control::{ActivityReport, AllActivity, AppPort, Boot, LONG_POLL, Open, PortsReport, RefusedPort, Shut},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{
@@ -111,6 +111,7 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router) ->
 fn router(control: Control) -> Router {
     Router::new()
         .route("/v1/ports", get(ports))
+        .route("/v1/activity", get(all_activity))
         .route("/v1/apps/{namespace}/{name}/activity", get(activity))
         .route("/v1/apps/{namespace}/{name}/shut", post(shut))
         .route("/v1/apps/{namespace}/{name}/open", post(open))
@@ -207,6 +208,10 @@ fn report(control: &Control) -> PortsReport {
         open,
         refused: refused.collect(),
     }
+}
+
+async fn all_activity(State(control): State<Control>) -> axum::Json<AllActivity> {
+    axum::Json(AllActivity { busy: control.apps.busy() })
 }
 
 async fn activity(

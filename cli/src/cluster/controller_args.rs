@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::Args;
-use reveille_controller::cluster::Config;
+use reveille_controller::cluster::{ApiConfig, Config};
 use reveille_core::{app::check_name, quantity::HumanDuration};
 
 use crate::args::LogFormat;
@@ -13,6 +13,8 @@ use crate::args::LogFormat;
 const MAX_SLEEP_DELAY: Duration = Duration::from_secs(60);
 /// The lowest port that may be given away: below, only root may listen.
 const LOWEST_PORT: u16 = 1024;
+/// Where the API is served unless it is said.
+const DEFAULT_API_PORT: u16 = 8080;
 
 /// `reveille controller`
 #[derive(Clone, Debug, Args)]
@@ -86,6 +88,22 @@ pub struct ControllerArgs {
     #[arg(long, env = "REVEILLE_ADMIN", value_name = "ADDR", default_value = "0.0.0.0:9090")]
     pub admin: SocketAddr,
 
+    /// Where to serve the Scale API and the dashboard [default: 0.0.0.0:8080 with --keys or --allow-anonymous]
+    #[arg(long, env = "REVEILLE_API", value_name = "ADDR")]
+    pub api: Option<SocketAddr>,
+
+    /// The keys by which the API may be called, a line each; see `reveille key new`
+    #[arg(long, env = "REVEILLE_KEYS", value_name = "FILE")]
+    pub keys: Option<PathBuf>,
+
+    /// Let anybody call the API who reaches it
+    #[arg(long, env = "REVEILLE_ALLOW_ANONYMOUS", conflicts_with = "keys")]
+    pub allow_anonymous: bool,
+
+    /// A host by which the API may be called besides its Service's names and localhost, as of an Ingress; can be repeated
+    #[arg(long, env = "REVEILLE_API_HOST", value_name = "HOST", value_delimiter = ',')]
+    pub api_host: Vec<String>,
+
     /// The only namespaces whose apps are looked after; can be repeated [default: all]
     #[arg(long, env = "REVEILLE_WATCH_NAMESPACE", value_name = "NAME", value_delimiter = ',')]
     pub watch_namespace: Vec<String>,
@@ -112,6 +130,22 @@ impl ControllerArgs {
         Ok(named?.into_iter().collect())
     }
 
+    /// Whether and how the API is served: not before somebody has said who may call it.
+    fn api(&self) -> Result<Option<ApiConfig>, String> {
+        if self.keys.is_none() && !self.allow_anonymous {
+            return match self.api {
+                None => Ok(None),
+                Some(_) => Err("--api: say who may call it: --keys FILE (`reveille key new` makes them), or --allow-anonymous for everybody who reaches it".to_owned()),
+            };
+        }
+        let listen = self.api.unwrap_or(SocketAddr::from(([0, 0, 0, 0], DEFAULT_API_PORT)));
+        if listen == self.admin {
+            return Err(format!("--api: {listen} is that of --admin"));
+        }
+        let hosts = self.api_host.iter().filter(|host| !host.is_empty()).cloned().collect();
+        Ok(Some(ApiConfig { listen, keys: self.keys.clone(), hosts }))
+    }
+
     /// The configuration. `variable` reads the environment that the pod's own fields come by.
     ///
     /// # Errors
@@ -128,6 +162,7 @@ impl ControllerArgs {
         let namespace = namespace.and_then(|name| noted(&mut problems, checked("--namespace", name)));
         let watch_namespaces = noted(&mut problems, self.scope());
         let port_range = noted(&mut problems, ports(&self.port_range));
+        let api = noted(&mut problems, self.api()).flatten();
         if self.sleep_delay.0 > MAX_SLEEP_DELAY {
             problems.push(format!("--sleep-delay: {} is out of range: 0s to 1m", self.sleep_delay));
         }
@@ -164,6 +199,7 @@ impl ControllerArgs {
                     port_range,
                     sleep_delay: self.sleep_delay.0,
                     admin: self.admin,
+                    api,
                     watch_namespaces,
                 })
             }
@@ -215,7 +251,7 @@ mod tests {
         let config = args(&["--sleep-delay", "3s", "--control-ca", "/dev/null"]).config(of_the_pod).unwrap();
         assert_eq!((config.namespace.as_str(), config.identity.as_str()), ("reveille", "controller-1"));
         assert_eq!((config.port_range, config.sleep_delay.as_secs()), (20_000..=29_999, 3));
-        assert_eq!(config.watch_namespaces.len(), 0);
+        assert_eq!((config.watch_namespaces.len(), config.api), (0, None));
         let given = args(&["--namespace", "other", "--watch-namespace", "team", "--control-ca", "/dev/null"])
             .config(of_the_pod)
             .unwrap();
@@ -223,6 +259,25 @@ mod tests {
             (given.namespace.as_str(), given.watch_namespaces.as_slice()),
             ("other", ["team".to_owned()].as_slice())
         );
+    }
+
+    #[test]
+    fn the_api_is_served_once_it_is_said_who_may_call() {
+        let api = |more: &[&str]| {
+            let words = ["--control-ca", "/dev/null"].into_iter().chain(more.iter().copied());
+            args(&words.collect::<Vec<_>>()).config(of_the_pod).map(|config| config.api)
+        };
+        let listen = "0.0.0.0:8080".parse().unwrap();
+        let keys = Some("/keys".into());
+        assert_eq!(
+            api(&["--keys", "/keys", "--api-host", "scale.example"]).unwrap(),
+            Some(ApiConfig { listen, keys, hosts: vec!["scale.example".into()] })
+        );
+        let anybody = api(&["--allow-anonymous", "--api", "127.0.0.1:1"]).unwrap().unwrap();
+        assert_eq!((anybody.listen.port(), anybody.keys), (1, None));
+        let problems = api(&["--api", "0.0.0.0:8080"]).unwrap_err();
+        assert!(problems[0].starts_with("--api: say who may call it"), "{problems:?}");
+        assert!(api(&["--keys", "/keys", "--api", "0.0.0.0:9090"]).is_err());
     }
 
     #[test]

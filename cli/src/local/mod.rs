@@ -38,7 +38,9 @@ use crate::{
     exit::{CliError, Exit},
     file::{self, Bind, LocalConfig, Problems},
     process::{
-        self, Finished, cannot, logging, metrics,
+        self, Finished, cannot,
+        keys::Keys,
+        logging, metrics,
         signals::{Signal, Signals},
     },
 };
@@ -96,7 +98,7 @@ fn raise_open_files(config: &LocalConfig, args: &LocalArgs) {
 async fn serve(args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> {
     let mut signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
     let registry = metrics::registry();
-    let keys = access::Keys::read(args.keys.as_deref()).await?;
+    let keys = Keys::read(args.keys.as_deref()).await?;
     let access = Access::new(keys.ring, &registry).expect("a new registry has no names");
     let admin =
         TcpListener::bind(config.admin).await.map_err(|error| cannot("open the admin port", &error))?;
@@ -127,6 +129,9 @@ async fn serve(args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> 
         access,
         registry,
         allowed_hosts: AllowedHosts::new(config.admin, []),
+        witnesses: None,
+        time_limit: api::LOCAL_TIME_LIMIT,
+        may_stand_by: false,
     };
     let admin = tokio::spawn(api::serve(admin, api::router(state), async {
         // A dropped sender is a reason to stop, too.

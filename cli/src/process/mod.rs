@@ -2,10 +2,12 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`keys`] | the keys that the API asks for |
 //! | [`logging`] | where the log goes, and in which form |
 //! | [`metrics`] | the registry of metrics |
 //! | [`signals`] | what the process is told from outside |
 
+pub(crate) mod keys;
 pub(crate) mod logging;
 pub(crate) mod metrics;
 pub(crate) mod signals;

@@ -83,7 +83,8 @@ pub(super) async fn wake(
         None => "admin API".to_owned(),
     };
     let reason = reason.unwrap_or_default();
-    let change = Change { caller, action: "wake", app: app.clone(), reason };
+    let change =
+        Change { caller, action: "wake", app: app.clone(), reason, witnesses: state.witnesses.clone() };
     let status = change.make(async move { Ok(state.apps.wake(&app, trigger, keep).await?) }).await?;
     Ok((StatusCode::ACCEPTED, Json(status)))
 }
@@ -108,7 +109,8 @@ pub(super) async fn sleep(
 ) -> Result<Json<AppStatus>, Problem> {
     request.reason = printable_reason(request.reason)?;
     let reason = request.reason.clone().unwrap_or_default();
-    let change = Change { caller, action: "sleep", app: app.clone(), reason };
+    let change =
+        Change { caller, action: "sleep", app: app.clone(), reason, witnesses: state.witnesses.clone() };
     change.make(async move { Ok(Json(state.apps.sleep(&app, request).await?)) }).await
 }
 

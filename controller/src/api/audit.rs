@@ -1,5 +1,7 @@
 //! One line of the log for each change that somebody asked for: who, what, why, how it went.
 
+use std::sync::Arc;
+
 use reveille_core::app::AppId;
 
 use super::{caller::Caller, problem::Problem};
@@ -14,6 +16,27 @@ pub(super) struct Change {
     pub(super) app: AppId,
     /// Why, as they say.
     pub(super) reason: String,
+    /// Who else is told of it.
+    pub(super) witnesses: Option<Arc<dyn Witnesses>>,
+}
+
+/// A change that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Who made it: the name of a key, or `anonymous`.
+    pub who: String,
+    /// What: `wake`, `sleep`, `scale-to-zero`, `scale-up`.
+    pub action: &'static str,
+    /// To which app or Deployment.
+    pub of: AppId,
+    /// Why, as they say; may be empty.
+    pub reason: String,
+}
+
+/// Who is told of each change that was made.
+pub trait Witnesses: Send + Sync {
+    /// It was made.
+    fn changed(&self, changed: Changed);
 }
 
 impl Change {
@@ -45,5 +68,13 @@ impl Change {
             who, %peer, action = self.action, app = %self.app, reason = self.reason, result,
             detail = problem.map(Problem::detail), request_id = &*request_id.0, "change"
         );
+        if let (None, Some(witnesses)) = (problem, &self.witnesses) {
+            witnesses.changed(Changed {
+                who: who.to_owned(),
+                action: self.action,
+                of: self.app.clone(),
+                reason: self.reason.clone(),
+            });
+        }
     }
 }

@@ -93,7 +93,13 @@ pub(super) async fn scale_to_zero(
     if let Some(at) = order.scheduled_scale_up {
         check_schedule(at, Timestamp::now())?;
     }
-    let change = Change { caller, action: "scale-to-zero", app: which.clone(), reason };
+    let change = Change {
+        caller,
+        action: "scale-to-zero",
+        app: which.clone(),
+        reason,
+        witnesses: state.witnesses.clone(),
+    };
     let deployment =
         change.make(async move { Ok(state.deployments.scale_to_zero(&which, order).await?) }).await?;
     Ok(success("Deployment scaled to zero".to_owned(), deployment))
@@ -124,7 +130,8 @@ pub(super) async fn scale_up(
         let detail = "replicas is at least 1; to have none, call scale-to-zero";
         return Err(Problem::new(Kind::BadRequest, detail));
     }
-    let change = Change { caller, action: "scale-up", app: which.clone(), reason };
+    let change =
+        Change { caller, action: "scale-up", app: which.clone(), reason, witnesses: state.witnesses.clone() };
     let deployment = change.make(async move { Ok(state.deployments.scale_up(&which, order).await?) }).await?;
     // The word is the contract's, also of one.
     Ok(success(format!("Deployment scaled to {replicas} replicas"), deployment))

@@ -59,14 +59,20 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
 use http::{HeaderValue, header};
 
-pub use self::{access::Access, health::metrics_text, origin::AllowedHosts, server::serve};
+pub use self::{
+    access::Access,
+    audit::{Changed, Witnesses},
+    health::metrics_text,
+    origin::AllowedHosts,
+    server::serve,
+};
 use self::{
     caller::{REQUEST_ID, RequestId},
     problem::{Kind, Problem},
@@ -76,9 +82,8 @@ use crate::{
     traits::{Apps, Deployments},
 };
 
-/// How long a call may take before it is answered with 504. A sleep by hand waits up to 10 s for work in
-/// flight, so this must be longer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a call may take in local mode. A sleep by hand waits up to 10 s for work in flight, so this must be longer.
+pub const LOCAL_TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// What the admin port needs to know.
 #[derive(Clone)]
@@ -95,6 +100,13 @@ pub struct ApiState {
     pub registry: prometheus::Registry,
     /// The hosts by which clients may call.
     pub allowed_hosts: AllowedHosts,
+    /// Who is told of each change, besides the log.
+    pub witnesses: Option<Arc<dyn Witnesses>>,
+    /// How long a call may take before it is answered with 504.
+    pub time_limit: Duration,
+    /// Whether another process may have what this one has not: then calls about apps and Deployments wait for this one to
+    /// be ready, with 503.
+    pub may_stand_by: bool,
 }
 
 type Routes<const N: usize> = [(&'static str, MethodRouter<ApiState>); N];
@@ -136,6 +148,7 @@ fn with(routes: impl IntoIterator<Item = (&'static str, MethodRouter<ApiState>)>
 /// The routes of the admin port, to be served by [`serve`].
 pub fn router(state: ApiState) -> Router {
     let guarded = with(guarded_routes());
+    let guarded = guarded.route_layer(middleware::from_fn_with_state(state.clone(), unless_standby));
     let guarded = guarded.route_layer(middleware::from_fn_with_state(state.clone(), access::identify));
     let checked = with(checked_routes())
         .merge(guarded)
@@ -143,7 +156,7 @@ pub fn router(state: ApiState) -> Router {
         .layer(middleware::from_fn_with_state(state.clone(), origin::check));
     with(open_routes())
         .merge(checked)
-        .layer(middleware::from_fn(limit_time))
+        .layer(middleware::from_fn_with_state(state.clone(), limit_time))
         .layer(middleware::from_fn(problem::in_words_of_the_scale_api))
         .layer(middleware::from_fn(name_the_request))
         .layer(middleware::map_response(add_security_headers))
@@ -171,14 +184,24 @@ async fn wrong_method(request: Request) -> Problem {
     Problem::new(Kind::WrongMethod, format!("{method} is not possible on {path}; see the Allow header"))
 }
 
-async fn limit_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+/// What is not known here is known to whoever leads.
+async fn unless_standby(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    if state.may_stand_by && !state.apps.is_ready() {
+        let detail =
+            "this controller stands by, and the Service does not lead to the one that leads yet; try again";
+        return Problem::new(Kind::Unavailable, detail).retry_after(1).into_response();
+    }
+    next.run(request).await
+}
+
+async fn limit_time(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(state.time_limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(
             Kind::TimedOut,
             format!(
                 "no answer within {} s; what was asked for may still happen, `reveille status` shows it",
-                REQUEST_TIMEOUT.as_secs()
+                state.time_limit.as_secs()
             ),
         )
         .into_response(),

@@ -170,6 +170,8 @@ impl From<Refusal> for Problem {
             Refusal::InUse { .. } => problem(Kind::InUse),
             Refusal::WrongPhase { .. } => problem(Kind::WrongPhase),
             Refusal::Blocked { retry_in_s, .. } => problem(Kind::Blocked).retry_after(*retry_in_s),
+            Refusal::NotPossible { .. } => problem(Kind::Conflict),
+            Refusal::OutOfReach { .. } => problem(Kind::Unavailable),
             Refusal::Stopping => problem(Kind::Stopping),
         }
     }

@@ -2,6 +2,17 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
+/// How the Scale API is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiConfig {
+    /// Where.
+    pub listen: SocketAddr,
+    /// The file of keys. None: everybody may call.
+    pub keys: Option<PathBuf>,
+    /// Hosts by which it may be called, besides those of its Service and of this machine.
+    pub hosts: Vec<String>,
+}
+
 /// See the [module](self).
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -27,6 +38,8 @@ pub struct Config {
     pub sleep_delay: Duration,
     /// Where `/metrics`, `/livez` and `/readyz` are served.
     pub admin: SocketAddr,
+    /// How the Scale API is served, if it is.
+    pub api: Option<ApiConfig>,
     /// The only namespaces that are looked at. None: all of them.
     pub watch_namespaces: Vec<String>,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use reveille_core::{
     app::AppId,
-    resource::{LastWake, Reason, ScaledAppStatus, WakeResult},
+    resource::{LastWake, ScaledAppStatus, WakeResult},
     wake::{Failure, FailureKind, Outcome, Step, Steps},
 };
 
@@ -29,8 +29,7 @@ pub(crate) fn wake_ended(
         WakeResult::Cancelled => Outcome::Failed(failure(FailureKind::Cancelled, last)),
     };
     let mut steps = Steps::default();
-    let reached = before.wake.iter().filter(|wake| wake.id == last.id).flat_map(|wake| &wake.steps);
-    for step in reached {
+    for step in &last.steps {
         steps.reach(step.step, between(last.started_at.0, step.at.0));
     }
     if last.outcome == WakeResult::Ready {
@@ -39,7 +38,7 @@ pub(crate) fn wake_ended(
     let now = crate::clock::now();
     let record = Record {
         id: last.id.clone(),
-        trigger: "request".to_owned(),
+        trigger: last.trigger.clone().unwrap_or_else(|| "request".to_owned()),
         started: last.started_at.0,
         since: now.checked_sub(last.took.0).unwrap_or(now),
         steps,
@@ -49,11 +48,7 @@ pub(crate) fn wake_ended(
 }
 
 fn failed(status: &ScaledAppStatus, last: &LastWake) -> Outcome {
-    let kind = match phase::failure(status).map(|(reason, _)| reason) {
-        Some(Reason::KeepsCrashing) => FailureKind::ExitedEarly,
-        Some(Reason::ImageNotPulled | Reason::NoNode | Reason::PodsRefused) => FailureKind::CannotStart,
-        _ => FailureKind::Deadline,
-    };
+    let kind = phase::failure(status).map_or(FailureKind::Deadline, |(reason, _)| phase::kind(reason));
     Outcome::Failed(failure(kind, last))
 }
 

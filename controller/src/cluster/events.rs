@@ -1,13 +1,17 @@
 //! The Events by which people follow an app with `kubectl`.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use reveille_core::{
+    app::AppId,
     phase::Phase,
     resource::{ScaledApp, ScaledAppStatus, WakeResult, names},
 };
+
+use super::stores::Stores;
 
 /// The longest note that the API takes, in bytes.
 const MAX_NOTE: usize = 1024;
@@ -105,6 +109,43 @@ impl Reports {
         let reporter =
             Reporter { controller: names::CONTROLLER.to_owned(), instance: Some(identity.to_owned()) };
         Self(Recorder::new(client, reporter))
+    }
+
+    /// What somebody did to an app by hand.
+    pub(crate) async fn app(&self, of: &AppId, stores: &Stores, reason: &str, note: String) {
+        if let Some(app) = stores.app(of)
+            && let Ok(app) = &app.0
+        {
+            self.by_hand(&app.object_ref(&()), reason, note).await;
+        }
+    }
+
+    /// What somebody did to a Deployment by hand.
+    pub(crate) async fn deployment(&self, of: &AppId, stores: &Stores, reason: &str, note: String) {
+        let target = super::deployments::target(of);
+        let Some(metadata) = stores.target(&of.namespace, &target) else { return };
+        let reference = ObjectReference {
+            api_version: Some(target.api_version),
+            kind: Some(target.kind),
+            name: metadata.name,
+            namespace: metadata.namespace,
+            uid: metadata.uid,
+            ..ObjectReference::default()
+        };
+        self.by_hand(&reference, reason, note).await;
+    }
+
+    async fn by_hand(&self, of: &ObjectReference, reason: &str, note: String) {
+        let event = Event {
+            type_: EventType::Normal,
+            reason: reason.to_owned(),
+            note: Some(shortened(note)),
+            action: "Scale".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.0.publish(&event, of).await {
+            tracing::warn!(name = of.name, reason, %error, "an Event could not be written");
+        }
     }
 
     /// Best effort: nothing depends on an Event.

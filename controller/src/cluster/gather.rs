@@ -195,6 +195,19 @@ async fn events(world: &World, id: &AppId, pods: &[PodView]) -> Result<Vec<Event
     Ok(events)
 }
 
+/// Whether the app's slices show a replica that is not told to stop. Nobody raises a count of 0 before they do not: see
+/// `StopBeforeWake` of the protocol.
+pub(crate) async fn still_shown(world: &World, id: &AppId) -> Result<bool, WorkError> {
+    let api: Api<EndpointSlice> = Api::namespaced(world.client.clone(), &id.namespace);
+    let label = format!("{}={}", traffic::SERVICE_NAME, names::private_service(&id.name));
+    let slices = api.list(&ListParams::default().labels(&label)).await?;
+    let stays = |endpoint: &k8s_openapi::api::discovery::v1::Endpoint| {
+        let conditions = endpoint.conditions.as_ref();
+        conditions.and_then(|conditions| conditions.terminating) != Some(true)
+    };
+    Ok(slices.items.iter().any(|slice| slice.endpoints.iter().flatten().any(stays)))
+}
+
 /// Whether the cluster's own slices of the public Service show a pod that serves.
 pub(crate) async fn shown(
     world: &World,

@@ -6,6 +6,7 @@ use kube::Client;
 
 use super::{
     attempt::ClusterAttempts,
+    by_hand::Board,
     config::Config,
     election::{Election, KubeLeases},
     fleet::{Control, Credentials, CredentialsError, Fleet, KubeActivators, KubeFleet},
@@ -15,6 +16,7 @@ use super::{
     traits::{BoxFuture, Scales},
     world::Parts,
 };
+use crate::feed::Feed;
 
 /// A controller that does not run yet.
 pub struct Joined {
@@ -22,6 +24,8 @@ pub struct Joined {
     pub client: Client,
     /// For [`run`](fn@super::run).
     pub parts: Parts,
+    /// What is shown of the apps, and where orders are left.
+    pub board: Arc<Board>,
     /// To be run beside, and to be stopped after everything that is done as the leader has ended.
     pub election: Election,
     /// What keeps the activators up to date. To be polled all the time.
@@ -62,11 +66,13 @@ pub async fn join(api: kube::Config, config: &Config) -> Result<Joined, JoinErro
     );
     let leases = KubeLeases::new(client.clone(), namespace, &config.lease_name);
     Ok(Joined {
+        board: Board::new(Feed::new()),
         election: Election::new(Arc::new(leases), &config.identity),
         parts: Parts {
             activators: Arc::new(activators),
             scales,
-            idleness: Arc::new(ClusterIdleness::new(fleet, scraper)),
+            idleness: Arc::new(ClusterIdleness::new(Arc::clone(&fleet), scraper)),
+            fleet,
             attempts: Arc::new(attempts),
         },
         client,

@@ -11,6 +11,8 @@ use tokio::{
 };
 
 use super::{
+    by_hand::counts,
+    deployments,
     stores::{self, Concerns},
     worker::Worker,
     world::World,
@@ -43,6 +45,10 @@ pub(crate) async fn lead(
     });
     stores.whole().await;
     let world = Arc::new(make(stores));
+    let _open = world.board.open(&world);
+    let mut helpers = JoinSet::new();
+    helpers.spawn(counts::follow(Arc::clone(&world)));
+    helpers.spawn(deployments::run_schedules(Arc::clone(&world)));
     let mut activators = world.parts.activators.watch();
     activators.mark_unchanged();
     if let Err(error) = world.ports.keep_only(&world.stores.uids()).await {
@@ -55,6 +61,9 @@ pub(crate) async fn lead(
             Some(concerns) = told.recv() => workers.tell(&concerns),
             Ok(()) = activators.changed() => workers.tell(&Concerns::All),
             Some(ended) = workers.tasks.join_next() => workers.ended(ended)?,
+            Some(ended) = helpers.join_next() => {
+                return Err(Broken(format!("a helper of the leader has ended: {ended:?}")));
+            }
             Some(ended) = watches.join_next() => {
                 return Err(Broken(format!("a watch has ended: {ended:?}")));
             }

@@ -2,8 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+use reveille_core::{
+    decide::Stay,
+    resource::{ScaledAppStatus, WakeResult},
+    wake::WakeId,
+};
+
 use super::{contest::Contest, observe::Observed, pods::PodView, traits::Idle};
-use reveille_core::decide::Stay;
+use crate::wakes::Usual;
 
 /// How long an activator must have been silent before people are told.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -23,11 +30,16 @@ pub(crate) struct Memory {
     /// For which state of the app idleness was decided, and when to look again.
     look: Option<(State, Option<Instant>)>,
     silent: Option<(Instant, String)>,
+    /// When it falls asleep if nobody calls, as far as that is known.
+    sleeps_at: Option<Timestamp>,
+    usual: Usual,
+    /// The last wake that the usual duration knows of.
+    noted: Option<WakeId>,
     attempts: Pauses,
 }
 
 type Print = (u32, Vec<(String, bool, bool)>);
-type State = (Option<i64>, Option<jiff::Timestamp>);
+type State = (Option<i64>, Option<Timestamp>);
 
 /// Attempts that came to nothing, in a row.
 #[derive(Default)]
@@ -65,6 +77,13 @@ impl Memory {
 
     /// Notes how idleness was decided.
     pub(crate) fn looked(&mut self, now: Instant, seen: &Observed, idle: &Idle) {
+        self.sleeps_at = match idle {
+            Idle::Yes(_) => Some(Timestamp::now()),
+            Idle::No { why: Stay::Recent | Stay::MinAwake, recheck_after: Some(after), .. } => {
+                Timestamp::now().checked_add(*after).ok()
+            }
+            Idle::No { .. } => None,
+        };
         let Idle::No { why, detail, recheck_after } = idle else {
             self.silent = None;
             return;
@@ -79,6 +98,30 @@ impl Memory {
             }
             _ => None,
         };
+    }
+
+    /// When it falls asleep if nobody calls, as far as that is known.
+    pub(crate) fn sleeps_at(&self) -> Option<Timestamp> {
+        self.sleeps_at
+    }
+
+    /// It is kept awake by hand.
+    pub(crate) fn is_pinned(&mut self) {
+        self.sleeps_at = None;
+    }
+
+    /// Learns from a wake that ended well how long they take.
+    pub(crate) fn note_wake(&mut self, status: &ScaledAppStatus) {
+        let last = status.last_wake.as_ref().filter(|last| last.outcome == WakeResult::Ready);
+        if let Some(last) = last.filter(|last| self.noted.as_ref() != Some(&last.id)) {
+            self.usual.note(last.took.0);
+            self.noted = Some(last.id.clone());
+        }
+    }
+
+    /// How long its wakes usually take.
+    pub(crate) fn usual(&self) -> Option<Duration> {
+        self.usual.median()
     }
 
     /// What is said of an activator that has been silent for so long that people have to know.

@@ -18,14 +18,18 @@
 //! | `plan`, `phase`, `wake`, `traffic`, `conditions` | what follows from it, without any I/O |
 //! | `apply`, `status`, `direct`, `ports`, `events`, `counts` | what is done about it |
 //! | `sleeper` | an app as the sleep protocol sees it |
+//! | [`by_hand`], [`deployments`] | what the API shows and does |
+//! | `leader` | the label by which the API's Service finds the leader |
 //! | `give_back`, `give_back_all` | how apps are given back |
 
 mod apply;
 pub mod attempt;
+pub mod by_hand;
 mod conditions;
 mod config;
 mod contest;
 mod counts;
+pub mod deployments;
 mod direct;
 pub mod election;
 mod events;
@@ -38,6 +42,7 @@ mod give_back_all;
 pub mod idle;
 mod join;
 mod lead;
+mod leader;
 mod memory;
 mod objects;
 mod observe;
@@ -60,7 +65,7 @@ mod worker;
 mod world;
 
 pub use self::{
-    config::Config,
+    config::{ApiConfig, Config},
     give_back_all::give_back_all,
     join::{JoinError, Joined, join},
     run::{RunError, run},

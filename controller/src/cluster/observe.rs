@@ -98,11 +98,13 @@ pub(crate) fn conflicts(
 
 /// Older by creation, then by unique id, so that of two there is always exactly one.
 fn is_older(one: &ScaledApp, other: &ScaledApp) -> bool {
-    let age = |app: &ScaledApp| {
-        let created = app.metadata.creation_timestamp.as_ref().map(|time| time.0);
-        (created.unwrap_or(jiff::Timestamp::MAX), app.metadata.uid.clone())
-    };
     one.metadata.uid != other.metadata.uid && age(one) < age(other)
+}
+
+/// By which two apps are told apart: the lesser is the older.
+pub(crate) fn age(app: &ScaledApp) -> (jiff::Timestamp, Option<String>) {
+    let created = app.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    (created.unwrap_or(jiff::Timestamp::MAX), app.metadata.uid.clone())
 }
 
 /// Versions of a group are views of the same objects.

@@ -15,7 +15,7 @@ use reveille_core::{
     phase::Phase,
     quantity::HumanDuration,
     resource::{LastWake, Reason, ScaledAppStatus, StepStatus, WakeBlocked, WakeInProgress, WakeResult},
-    wake::{Step, WakeId},
+    wake::{FailureKind, Step, WakeId},
 };
 
 use super::wake::{Hopeless, Progress};
@@ -155,12 +155,27 @@ pub(crate) fn failure(status: &ScaledAppStatus) -> Option<(Reason, String)> {
     Some((reason, happened.to_owned()))
 }
 
+/// The kind of a failure, as metrics and the API name it.
+pub(crate) fn kind(reason: Reason) -> FailureKind {
+    match reason {
+        Reason::KeepsCrashing => FailureKind::ExitedEarly,
+        Reason::ImageNotPulled | Reason::NoNode | Reason::PodsRefused => FailureKind::CannotStart,
+        _ => FailureKind::Deadline,
+    }
+}
+
 /// A phase that goes on keeps its beginning.
 pub(crate) fn enter(now: Timestamp, status: &mut ScaledAppStatus, phase: Phase) {
     if status.phase != Some(phase) {
         status.phase = Some(phase);
         status.since = Some(MicroTime(now));
     }
+}
+
+/// A wake by hand begins, before its replicas are seen.
+pub(crate) fn begin_by_hand(now: Timestamp, status: &mut ScaledAppStatus, name: &str, trigger: String) {
+    enter(now, status, Phase::Waking);
+    status.wake.get_or_insert_with(|| WakeInProgress { trigger: Some(trigger), ..begun(now, name) });
 }
 
 fn begun(now: Timestamp, name: &str) -> WakeInProgress {
@@ -173,6 +188,7 @@ fn begun(now: Timestamp, name: &str) -> WakeInProgress {
         step: Step::Requested,
         steps: vec![first],
         reason: None,
+        trigger: None,
     }
 }
 
@@ -188,7 +204,8 @@ fn ended(now: Timestamp, wake: WakeInProgress, outcome: WakeResult, reason: Opti
     let took = between(wake.since.0, now);
     // Whole milliseconds are what a duration is written in.
     let took = Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-    LastWake { id: wake.id, started_at: wake.since, took: HumanDuration(took), outcome, reason }
+    let WakeInProgress { id, since: started_at, steps, trigger, .. } = wake;
+    LastWake { id, started_at, took: HumanDuration(took), steps, outcome, reason, trigger }
 }
 
 /// From one time to another; nothing if the clock went back.

@@ -7,9 +7,11 @@ use prometheus::{IntGauge, Registry};
 use tokio::sync::watch;
 
 use super::{
+    by_hand::Board,
     config::Config,
     events::Reports,
     lead::{Broken, lead},
+    leader,
     ports::Ports,
     world::{Parts, World},
 };
@@ -40,6 +42,7 @@ pub async fn run(
     client: Client,
     config: &Config,
     parts: Parts,
+    board: Arc<Board>,
     mut leads: watch::Receiver<bool>,
     registry: &Registry,
 ) -> Result<Infallible, RunError> {
@@ -65,13 +68,23 @@ pub async fn run(
                 reports: Reports::new(client.clone(), &config.identity),
                 metrics: Arc::clone(&metrics),
                 parts: parts.clone(),
+                board: Arc::clone(&board),
                 sleep_delay: config.sleep_delay,
                 looks: World::looks(),
                 stores,
             }) => match broken? {},
+            never = mark(&client, config) => match never {},
         }
         leader.set(0);
         tracing::warn!("it does not lead any more; everything that was in progress is dropped");
         metrics.clear();
     }
+}
+
+/// Leads the API's Service here, if the API is served.
+async fn mark(client: &Client, config: &Config) -> Infallible {
+    if config.api.is_some() {
+        leader::mark(client, &config.namespace, &config.identity).await;
+    }
+    std::future::pending().await
 }

@@ -21,7 +21,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{
-    apply, direct,
+    apply,
+    by_hand::Night,
+    direct,
     pods::PodView,
     service::ServiceView,
     status,
@@ -45,6 +47,8 @@ pub(crate) struct AppSleeper {
     pub(crate) selector: String,
     pub(crate) activators: watch::Receiver<Arc<[ActivatorPod]>>,
     pub(crate) written: Written,
+    /// What somebody asked for who wants it to sleep. None if it is idle.
+    pub(crate) night: Option<Night>,
 }
 
 /// Over which version of the object the status is written.
@@ -81,13 +85,16 @@ impl AppSleeper {
             Written::AsRead => None,
         };
         let version = last.unwrap_or_else(|| self.version_read());
-        let patch = json!({
+        let mut patch = json!({
             "phase": Phase::FallingAsleep,
             "since": MicroTime(Timestamp::now()),
             "epoch": epoch,
             "formerReplicas": former,
             "wake": null,
         });
+        if let Some(night) = &self.night {
+            night.begins(&mut patch);
+        }
         let after = status::write(&self.apps(), &self.id.name, &version, &patch).await.map_err(refused)?;
         if let Written::InTurn(last) = &self.written {
             *last.lock().unwrap_or_else(PoisonError::into_inner) = after.metadata.resource_version;
@@ -181,12 +188,18 @@ impl Sleeper for AppSleeper {
                 Announcement::FallingAsleep { epoch, former } => self.begin(epoch, former).await,
                 Announcement::Asleep { epoch } => {
                     let since = MicroTime(Timestamp::now());
-                    let patch =
+                    let mut patch =
                         json!({"phase": Phase::Asleep, "since": since, "replicas": 0, "readyReplicas": 0});
+                    if let Some(night) = &self.night {
+                        night.is_there(&mut patch);
+                    }
                     self.end(epoch, Phase::Asleep, &patch).await
                 }
                 Announcement::Awake { epoch } => {
-                    let (phase, patch) = self.as_before();
+                    let (phase, mut patch) = self.as_before();
+                    if self.night.is_some() {
+                        Night::is_called_off(&mut patch, &self.before());
+                    }
                     self.end(epoch, phase, &patch).await
                 }
             }

@@ -34,7 +34,7 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 use self::index::Index;
-use super::{objects, observe::group_of};
+use super::{deployments, objects, observe::group_of};
 
 /// A `ScaledApp` as it is watched: one that cannot be read hides no other.
 pub(crate) type Guarded = DeserializeGuard<ScaledApp>;
@@ -53,6 +53,8 @@ struct Scope {
     autoscalers: Store<HorizontalPodAutoscaler>,
     autoscalers_by_namespace: Arc<Index<String>>,
     deployments: Store<PartialObjectMeta<Deployment>>,
+    /// Those with a scale-up that is to come.
+    scheduled: Arc<Index<()>>,
     stateful_sets: Store<PartialObjectMeta<StatefulSet>>,
 }
 
@@ -126,8 +128,12 @@ fn watch_scope(
     let ours = watcher::Config::default().labels(names::APP_LABEL);
     let any = watcher::Config::default;
     let named = |object: &kube::api::ObjectMeta| objects::id(object);
-    let (by_claim, slices_by_app, autoscalers_by_namespace) =
-        (Arc::new(Index::new()), Arc::new(Index::new()), Arc::new(Index::new()));
+    let (by_claim, slices_by_app) = (Arc::new(Index::new()), Arc::new(Index::new()));
+    let (autoscalers_by_namespace, scheduled) = (Arc::new(Index::new()), Arc::new(Index::new()));
+    let is_due = |one: &PartialObjectMeta<Deployment>| match deployments::is_scheduled(&one.metadata) {
+        true => vec![()],
+        false => Vec::new(),
+    };
     Scope {
         namespace: namespace.map(str::to_owned),
         apps: watch(
@@ -168,8 +174,15 @@ fn watch_scope(
             indexed(&autoscalers_by_namespace, |one: &HorizontalPodAutoscaler| vec![namespace_of(one)]),
             |autoscaler| Concerns::Namespace(namespace_of(autoscaler)),
         ),
-        deployments: watch_metadata(api(client, namespace), tasks, tell.clone(), "Deployment"),
-        stateful_sets: watch_metadata(api(client, namespace), tasks, tell, "StatefulSet"),
+        deployments: watch_metadata(
+            api(client, namespace),
+            tasks,
+            tell.clone(),
+            indexed(&scheduled, is_due),
+            "Deployment",
+        ),
+        stateful_sets: watch_metadata(api(client, namespace), tasks, tell, |_| {}, "StatefulSet"),
+        scheduled,
         by_claim,
         slices_by_app,
         autoscalers_by_namespace,
@@ -227,19 +240,16 @@ fn watch_metadata<K>(
     api: Api<PartialObjectMeta<K>>,
     tasks: &mut JoinSet<()>,
     tell: impl Fn(Concerns) + Send + 'static,
+    take_in: impl Fn(&Event<PartialObjectMeta<K>>) + Send + 'static,
     kind: &'static str,
 ) -> Store<PartialObjectMeta<K>>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let stream = watcher::watcher(api, watcher::Config::default()).default_backoff();
-    follow(
-        stream.boxed(),
-        tasks,
-        tell,
-        |_| {},
-        move |object| Concerns::Target(kind, objects::id(&object.metadata)),
-    )
+    follow(stream.boxed(), tasks, tell, take_in, move |object| {
+        Concerns::Target(kind, objects::id(&object.metadata))
+    })
 }
 
 type Stream<K> = futures_util::stream::BoxStream<'static, watcher::Result<Event<K>>>;
@@ -320,6 +330,33 @@ impl Stores {
 
     fn claimants(&self, claim: &Claim) -> Vec<AppId> {
         self.0.iter().flat_map(|scope| scope.by_claim.of(claim)).collect()
+    }
+
+    /// The app whose target is that Deployment: the oldest, which is the one that has it.
+    pub(crate) fn app_of_deployment(&self, deployment: &AppId) -> Option<AppId> {
+        let claim = Claim::Target("Deployment".to_owned(), deployment.clone());
+        let apps = self.claimants(&claim).into_iter().filter_map(|id| self.app(&id));
+        let mut apps: Vec<_> = apps.filter_map(|app| app.0.as_ref().ok().cloned()).collect();
+        apps.retain(|app| group_of(&app.spec.target.api_version) == "apps");
+        apps.sort_by_key(super::observe::age);
+        apps.first().map(|app| objects::id(&app.metadata))
+    }
+
+    /// Deployments with a scale-up that is to come, of those that no app has as its target.
+    pub(crate) fn scheduled_deployments(&self) -> Vec<(AppId, kube::api::ObjectMeta)> {
+        let of = |scope: &Scope| {
+            let names = scope.scheduled.of(&()).into_iter();
+            let found: Vec<_> = names
+                .filter_map(|name| {
+                    let metadata = scope.deployments.get(&key(&name))?.metadata.clone();
+                    Some((name, metadata))
+                })
+                .collect();
+            found
+        };
+        let mut all: Vec<_> = self.0.iter().flat_map(of).collect();
+        all.retain(|(name, _)| self.app_of_deployment(name).is_none());
+        all
     }
 
     /// The apps that lay claim to something that this one does, itself included.

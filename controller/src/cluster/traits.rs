@@ -218,11 +218,17 @@ pub enum Idle {
     },
 }
 
+/// Why an app is put to sleep, and what has to hold for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// It was found idle: nothing may have come since.
+    Idle(Evidence),
+    /// Somebody wants it, or its wake failed: it is waited for that nothing is in service, and held requests wait on.
+    ByHand,
+}
+
 /// What an app was found idle by, to be compared with what is counted once its gates are shut. Opaque to others than the
 /// implementations of [`Idleness`] and [`Attempts`].
-///
-/// Without any report nobody found it idle: it is put to sleep because somebody asked for that, or because its wake failed.
-/// Then it is waited for that nothing is in service, and held requests wait on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// What each activator counted, by the name of its pod.
@@ -233,10 +239,11 @@ pub struct Evidence {
 
 /// The attempts to put apps to sleep.
 pub trait Attempts: Send + Sync {
-    /// Puts an idle app to sleep: steps 1 to 6 of the protocol. Returns when its end is announced, or cannot be.
+    /// Puts an app to sleep: steps 1 to 6 of the protocol. Returns when its end is announced, or cannot be.
     ///
     /// Dropped in the middle it is as if the controller had died: [`settle`](Self::settle) has to follow.
-    fn sleep<'a>(&'a self, app: &'a dyn Sleeper, epoch: u64, idle: Evidence) -> BoxFuture<'a, AttemptEnd>;
+    fn sleep<'a>(&'a self, app: &'a dyn Sleeper, epoch: u64, occasion: Occasion)
+    -> BoxFuture<'a, AttemptEnd>;
 
     /// Finds out how an attempt of that epoch ended whose controller is gone, by a fence first: step 6c.
     fn settle<'a>(&'a self, app: &'a dyn Sleeper, epoch: u64) -> BoxFuture<'a, AttemptEnd>;

@@ -2,9 +2,10 @@
 //! an app is done twice at a time; it runs only while this controller leads, and is dropped at once when it does not.
 
 mod leave;
+mod orders;
 mod sleep;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{Api, api::Patch};
@@ -14,18 +15,22 @@ use reveille_core::{
     resource::{ConditionType, Reason, ScaledApp, ScaledAppStatus, set_condition},
 };
 use serde_json::json;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{
-    apply, counts, direct, events, gather, give_back,
+    apply,
+    by_hand::Order,
+    counts, direct, events, gather, give_back,
     memory::Memory,
     objects::own_patch,
     observe::Observed,
+    phase,
     plan::{Next, Plan, plan},
     status,
     stores::{Guarded, is_watched},
     world::{WorkError, World},
 };
+use crate::traits::Refusal;
 
 /// Changes that come together are one.
 const TOGETHER: Duration = Duration::from_millis(20);
@@ -43,6 +48,14 @@ pub(crate) struct Worker {
     pub(crate) id: AppId,
     /// Told whenever something of the app may have changed.
     pub(crate) changed: Arc<Notify>,
+    /// What people ask of it.
+    orders: mpsc::UnboundedReceiver<Order>,
+    /// What of that is to be carried out.
+    queue: VecDeque<Order>,
+    /// To be given once what was done can be seen.
+    answers: Vec<Answer>,
+    /// When its scheduled wake is due.
+    due_at: Option<Timestamp>,
     memory: Memory,
     /// The app's unique id, for what has to be freed when it is gone.
     uid: Option<String>,
@@ -51,6 +64,8 @@ pub(crate) struct Worker {
     /// Traffic no longer leads to the activators for it; they are to serve what is still under way until then.
     closes_at: Option<tokio::time::Instant>,
 }
+
+type Answer = (oneshot::Sender<Result<(), Refusal>>, Result<(), Refusal>);
 
 /// How a look ended.
 enum Looked {
@@ -62,7 +77,20 @@ enum Looked {
 
 impl Worker {
     pub(crate) fn new(world: Arc<World>, id: AppId, changed: Arc<Notify>) -> Self {
-        Self { world, id, changed, memory: Memory::default(), uid: None, unsettled: 0, closes_at: None }
+        let orders = world.board.desk(&id);
+        Self {
+            world,
+            id,
+            changed,
+            orders,
+            queue: VecDeque::new(),
+            answers: Vec::new(),
+            due_at: None,
+            memory: Memory::default(),
+            uid: None,
+            unsettled: 0,
+            closes_at: None,
+        }
     }
 
     /// Works until the app is gone.
@@ -88,12 +116,16 @@ impl Worker {
                 }
             };
             let may_hurry = failures == 0;
+            let due_in = self.due_at.map(|due| phase::between(Timestamp::now(), due));
+            let pause = due_in.map_or(pause, |due_in| pause.min(due_in));
             tokio::select! {
                 () = self.changed.notified(), if may_hurry => tokio::time::sleep(TOGETHER).await,
+                Some(order) = self.orders.recv() => self.queue.push_back(order),
                 () = tokio::time::sleep(pause) => {}
             }
         }
         self.world.metrics.remove(&self.id);
+        self.world.board.gone(&self.id);
         self.id
     }
 
@@ -110,6 +142,7 @@ impl Worker {
         let app = match found.0 {
             Ok(app) => app,
             Err(unreadable) => {
+                self.refuse_orders("its ScaledApp cannot be read; see the controller's log");
                 if unreadable.metadata.deletion_timestamp.is_some() {
                     self.leave_unread(unreadable.metadata).await?;
                     return Ok(Looked::Again(TOGETHER));
@@ -130,10 +163,19 @@ impl Worker {
             (seen, plan)
         };
         if seen.app.metadata.deletion_timestamp.is_some() {
+            self.refuse_orders("its ScaledApp is being deleted");
+            self.show(&seen);
             return self.give_back(seen, plan).await;
         }
         self.keep(&mut seen).await?;
         self.apply(&mut seen, &plan).await?;
+        self.show(&seen);
+        if self.has_orders() {
+            return Box::pin(self.carry_out(seen)).await;
+        }
+        if let Some(looked) = Box::pin(self.wake_if_due(&mut seen)).await? {
+            return Ok(looked);
+        }
         Box::pin(self.go_on(seen, plan)).await
     }
 

@@ -6,7 +6,9 @@ use kube::Client;
 use tokio::sync::Semaphore;
 
 use super::{
+    by_hand::Board,
     events::Reports,
+    fleet::Fleet,
     ports::{Ports, PortsError},
     stores::Stores,
     traits::{Activators, Attempts, Idleness, Scales},
@@ -24,6 +26,8 @@ pub(crate) struct World {
     pub(crate) reports: Reports,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) parts: Parts,
+    /// Where people see the apps, and ask something of them.
+    pub(crate) board: Arc<Board>,
     /// How long nodes take to learn of changed endpoints.
     pub(crate) sleep_delay: Duration,
     /// One permit for each app that is being looked at. Not held while one is put to sleep, which takes its time.
@@ -41,6 +45,8 @@ impl World {
 pub struct Parts {
     /// The activators.
     pub activators: Arc<dyn Activators>,
+    /// The same, asked one by one.
+    pub fleet: Arc<dyn Fleet>,
     /// The replicas.
     pub scales: Arc<dyn Scales>,
     /// The decision that an app is idle.

@@ -132,6 +132,16 @@ impl Feed {
         }
     }
 
+    /// Forgets everything, and lets every reader go: each begins anew when it comes back.
+    pub fn begin_anew(&self) {
+        let mut log = self.lock();
+        let Some(number) = *self.head.borrow() else { return };
+        log.ring.clear();
+        log.last.clear();
+        log.oldest = number + 1;
+        self.head.send_if_modified(|head| head.as_mut().map(|head| *head = number + 1).is_some());
+    }
+
     /// Whether anybody reads.
     pub fn is_read(&self) -> bool {
         self.readers.load(Ordering::Relaxed) > 0

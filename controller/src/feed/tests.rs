@@ -114,3 +114,18 @@ async fn readers_are_bounded_and_a_close_ends_them() {
     drop(readers);
     assert!(!feed.is_read());
 }
+
+#[tokio::test]
+async fn after_a_new_beginning_every_reader_begins_anew() {
+    let feed = Feed::new();
+    let (mut reader, _) = feed.reader(None).unwrap();
+    let time = Timestamp::UNIX_EPOCH;
+    feed.note(time, status("web", Phase::Asleep, &json!({})));
+    let seen = reader.next().await.unwrap();
+    feed.begin_anew();
+    assert_eq!(reader.next().await, None);
+    let (mut again, start) = feed.reader(Some(&seen.id)).unwrap();
+    assert!(matches!(start, Start::Anew { .. }));
+    feed.note(time, status("web", Phase::Asleep, &json!({})));
+    assert_eq!(again.next().await.unwrap().app.name.as_ref(), "web", "it is news again");
+}

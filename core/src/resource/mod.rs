@@ -40,5 +40,6 @@ pub use resolve::ClusterApp;
 pub use scrape::{NginxScrapeSpec, PrometheusScrapeSpec, Scrape, ScrapeFormat, ScrapeSpec};
 pub use spec::{ClusterIdleSpec, ClusterWakeSpec, ScaledApp, ScaledAppSpec, TargetSpec, TrafficSpec};
 pub use status::{
-    LastWake, PortStatus, ScaledAppStatus, StepStatus, TrafficMode, WakeBlocked, WakeInProgress, WakeResult,
+    LastWake, PortStatus, ScaledAppStatus, ScheduledWake, StepStatus, TrafficMode, WakeBlocked,
+    WakeInProgress, WakeResult,
 };

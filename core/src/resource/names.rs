@@ -14,6 +14,12 @@ pub const DIRECT_GATE: &str = "reveille.dev/direct";
 /// Keeps a deleted `ScaledApp` until its app was given back.
 pub const FINALIZER: &str = "reveille.dev/give-back";
 
+/// The annotation of a Deployment that keeps the scale-up that is to come.
+pub const SCHEDULED_SCALE_UP: &str = "reveille.dev/scheduled-scale-up";
+
+/// The label of the pod of the controller that leads, with the value `true`: by it the Service of the API finds it.
+pub const LEADER_LABEL: &str = "reveille.dev/leader";
+
 /// The field manager of the controller's writes.
 pub const CONTROLLER: &str = "reveille-controller";
 

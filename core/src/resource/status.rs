@@ -63,6 +63,12 @@ pub struct ScaledAppStatus {
     /// False after a sleep by hand that said so: requests are refused instead of waking the app. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wake_on_request: Option<bool>,
+    /// The app is not put to sleep before, as a wake by hand asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub awake_until: Option<MicroTime>,
+    /// A wake that is to come, as a sleep by hand asked. Done once, also if its time passed while no controller led.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduled_wake: Option<ScheduledWake>,
     /// Ready: whether Reveille can put the app to sleep and wake it. TrafficProgrammed: whether the Service's traffic
     /// goes where it belongs. WakeFailed: whether the last wake failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -75,6 +81,17 @@ impl ScaledAppStatus {
     pub fn wakes_on_request(&self) -> bool {
         self.wake_on_request.unwrap_or(true)
     }
+}
+
+/// A wake that is to come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScheduledWake {
+    /// When.
+    pub at: MicroTime,
+    /// Why, as whoever asked for it said.
+    #[schemars(length(max = 500))]
+    pub reason: String,
 }
 
 /// How traffic reaches an app while it is awake.
@@ -128,6 +145,9 @@ pub struct WakeInProgress {
     /// What the step waits for, if that is known: the words of the scheduler, the autoscaler or the kubelet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Who or what asked for it, unless it was a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
 }
 
 /// When a wake reached a step.
@@ -151,11 +171,17 @@ pub struct LastWake {
     pub started_at: MicroTime,
     /// How long it took, such as 2m5s310ms.
     pub took: HumanDuration,
+    /// The steps it reached, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepStatus>,
     /// How it ended.
     pub outcome: WakeResult,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Who or what asked for it, unless it was a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
 }
 
 /// How a wake ended.

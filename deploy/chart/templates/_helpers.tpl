@@ -75,6 +75,28 @@ system:serviceaccount:{{ (index . 0).Release.Namespace }}:{{ include "reveille.s
 {{ include "reveille.fullname" . }}-ports
 {{- end }}
 
+{{/* Not empty if the Scale API is served: once it is said who may call it. */}}
+{{- define "reveille.scaleApi" -}}
+{{- if and .Values.scaleApi.keys.existingSecret .Values.scaleApi.allowAnonymous }}
+{{- fail "scaleApi: either keys.existingSecret or allowAnonymous" }}
+{{- end }}
+{{- if or .Values.scaleApi.keys.existingSecret .Values.scaleApi.allowAnonymous }}yes{{ end }}
+{{- end }}
+
+{{- define "reveille.scaleApiArgs" -}}
+{{- if include "reveille.scaleApi" . }}
+- --api=0.0.0.0:8080
+{{- if .Values.scaleApi.allowAnonymous }}
+- --allow-anonymous
+{{- else }}
+- --keys=/etc/reveille/keys/{{ .Values.scaleApi.keys.key }}
+{{- end }}
+{{- range .Values.scaleApi.hosts }}
+- --api-host={{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* --watch-namespace, once for each. */}}
 {{- define "reveille.watchArgs" -}}
 {{- range .Values.rbac.namespaces }}

@@ -8,7 +8,7 @@ use std::{
 use reveille_core::{
     activity::Activity,
     app::AppId,
-    control::{AttemptOutcome, Open},
+    control::{AttemptOutcome, Busy, Open},
     directory::WakeState,
     resource::TargetSpec,
 };
@@ -38,6 +38,16 @@ impl Apps {
     /// What it counted of an app.
     pub(crate) fn activity(&self, id: &AppId) -> Option<Activity> {
         Some(self.data_plane_app(id)?.activity())
+    }
+
+    /// What is under way, of every app that has any.
+    pub(crate) fn busy(&self) -> Vec<Busy> {
+        let ids: Vec<_> = self.table().records.keys().cloned().collect();
+        let busy = |app: AppId| {
+            let Activity { in_flight, held, .. } = self.activity(&app)?;
+            (in_flight > 0).then_some(Busy { app, in_flight, held })
+        };
+        ids.into_iter().filter_map(busy).collect()
     }
 
     /// The controller asks for a shut: list the slices, write the gate, read the counts.

@@ -66,6 +66,7 @@ fn status(app: &AppId, phase: Phase) -> AppStatus {
         retry_in_ms: None,
         awake_until: None,
         schedule: None,
+        problem: None,
         pending: None,
     }
 }
@@ -201,7 +202,18 @@ fn router_of(apps: Arc<FakeApps>) -> Router {
     registry.register(Box::new(counter)).unwrap();
     let access = Access::new(apps.keys.clone(), &registry).unwrap();
     let (feed, deployments) = (apps.feed.clone(), apps.clone());
-    router(ApiState { apps, deployments, feed, access, registry, allowed_hosts })
+    let (witnesses, time_limit) = (None, super::LOCAL_TIME_LIMIT);
+    router(ApiState {
+        apps,
+        deployments,
+        feed,
+        access,
+        registry,
+        allowed_hosts,
+        witnesses,
+        time_limit,
+        may_stand_by: false,
+    })
 }
 
 /// A request for `localhost` with more headers.

@@ -36,7 +36,7 @@ use super::{
     fleet::Fleet,
     scrape::Scraper,
     traits::{
-        AnnounceError, Announcement, AttemptEnd, Attempts, BoxFuture, Commit, Evidence, Scale, Scales,
+        AnnounceError, Announcement, AttemptEnd, Attempts, BoxFuture, Commit, Occasion, Scale, Scales,
         Sleeper,
     },
 };
@@ -67,27 +67,17 @@ impl ClusterAttempts {
 }
 
 impl Attempts for ClusterAttempts {
-    fn sleep<'a>(&'a self, app: &'a dyn Sleeper, epoch: u64, idle: Evidence) -> BoxFuture<'a, AttemptEnd> {
-        Box::pin(async move { Attempt { world: self, app, epoch }.run(&Occasion::of(idle)).await })
+    fn sleep<'a>(
+        &'a self,
+        app: &'a dyn Sleeper,
+        epoch: u64,
+        occasion: Occasion,
+    ) -> BoxFuture<'a, AttemptEnd> {
+        Box::pin(async move { Attempt { world: self, app, epoch }.run(&occasion).await })
     }
 
     fn settle<'a>(&'a self, app: &'a dyn Sleeper, epoch: u64) -> BoxFuture<'a, AttemptEnd> {
         Box::pin(async move { Attempt { world: self, app, epoch }.settle_found().await })
-    }
-}
-
-/// Why an app is put to sleep, and what has to hold for it.
-#[derive(Debug)]
-enum Occasion {
-    /// It was found idle: nothing may have come since.
-    Idle(Evidence),
-    /// Somebody wants it, or its wake failed: nothing may be in service.
-    ByHand,
-}
-
-impl Occasion {
-    fn of(evidence: Evidence) -> Self {
-        if evidence.reports.is_empty() { Self::ByHand } else { Self::Idle(evidence) }
     }
 }
 

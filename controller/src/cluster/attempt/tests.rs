@@ -18,7 +18,7 @@ async fn sleep_after(change: impl FnOnce(&mut State)) -> (Arc<World>, AttemptEnd
     let world = World::new();
     let evidence = world.evidence();
     change(&mut world.state());
-    let end = attempts(&world).sleep(&*world, EPOCH, evidence).await;
+    let end = attempts(&world).sleep(&*world, EPOCH, Occasion::Idle(evidence)).await;
     (world, end)
 }
 
@@ -187,7 +187,7 @@ async fn leases_are_renewed_until_a_late_commit_can_only_conflict() {
             state.joins = Some(Duration::from_secs(2));
         }
         let attempts = attempts(&world);
-        let sleep = attempts.sleep(&*world, EPOCH, evidence);
+        let sleep = attempts.sleep(&*world, EPOCH, Occasion::Idle(evidence));
         let cut_off = async {
             while !world.log().contains(&"commit".to_owned()) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -208,7 +208,7 @@ async fn a_silent_activator_does_not_keep_the_others_from_being_renewed() {
     let evidence = world.evidence();
     world.state().fate = Fate::Unanswered(Some(Duration::from_secs(9)));
     let attempts = attempts(&world);
-    let sleep = attempts.sleep(&*world, EPOCH, evidence);
+    let sleep = attempts.sleep(&*world, EPOCH, Occasion::Idle(evidence));
     let falls_silent = async {
         while !world.log().contains(&"commit".to_owned()) {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -255,7 +255,10 @@ async fn a_dropped_attempt_does_nothing_more() {
     world.state().fate = Fate::Unanswered(None);
     let evidence = world.evidence();
     let attempts = attempts(&world);
-    let dropped = tokio::time::timeout(Duration::from_secs(5), attempts.sleep(&*world, EPOCH, evidence));
+    let dropped = tokio::time::timeout(
+        Duration::from_secs(5),
+        attempts.sleep(&*world, EPOCH, Occasion::Idle(evidence)),
+    );
     assert!(dropped.await.is_err());
     let went_on = world.state().log.len();
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -277,7 +280,7 @@ async fn bypass(
     let begin = Instant::now();
     let attempts = attempts(&world);
     let sleep = async {
-        let end = attempts.sleep(&*world, EPOCH, evidence).await;
+        let end = attempts.sleep(&*world, EPOCH, Occasion::Idle(evidence)).await;
         (end, begin.elapsed())
     };
     let ((end, took), ()) = tokio::join!(sleep, meanwhile(&world));
@@ -344,7 +347,7 @@ async fn by_hand(in_service: u64, ends_after: Duration) -> (Arc<World>, AttemptE
         (report.in_flight, report.held) = (in_service + 3, 3);
     }
     let attempts = attempts(&world);
-    let sleep = attempts.sleep(&*world, EPOCH, Evidence::default());
+    let sleep = attempts.sleep(&*world, EPOCH, Occasion::ByHand);
     let ends = async {
         tokio::time::sleep(ends_after).await;
         world.state().activators.get_mut("a").unwrap().report.in_flight = 3;

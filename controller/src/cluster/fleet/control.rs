@@ -8,7 +8,7 @@ use hyper::body::Bytes;
 use reveille_core::{
     api::ProblemBody,
     app::AppId,
-    control::{ActivityReport, LONG_POLL, Open, PortsReport, Shut, VERSION},
+    control::{ActivityReport, AllActivity, LONG_POLL, Open, PortsReport, Shut, VERSION},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -20,8 +20,8 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 const GATE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a long poll may take.
 const POLL_TIMEOUT: Duration = LONG_POLL.saturating_add(Duration::from_secs(2));
-/// The longest answer, in bytes: some 10,000 ports.
-const MAX_ANSWER: usize = 1024 * 1024;
+/// The longest answer, in bytes: some 10,000 ports, or as many busy apps.
+const MAX_ANSWER: usize = 2 * 1024 * 1024;
 /// The longest text of a refusal that is passed on, in characters.
 const MAX_DETAIL: usize = 300;
 
@@ -67,6 +67,12 @@ impl Control {
         app: &AppId,
     ) -> Result<ActivityReport, ControlError> {
         let path = of(app, "activity");
+        let call = Call { method: Method::GET, path, body: Bytes::new(), within: REPORT_TIMEOUT };
+        self.ask(member, call).await
+    }
+
+    pub(super) async fn under_way(&self, member: &Member) -> Result<AllActivity, ControlError> {
+        let path = format!("/{VERSION}/activity");
         let call = Call { method: Method::GET, path, body: Bytes::new(), within: REPORT_TIMEOUT };
         self.ask(member, call).await
     }

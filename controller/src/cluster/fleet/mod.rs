@@ -22,7 +22,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, api::ListParams};
 use reveille_core::{
     app::AppId,
-    control::{ActivityReport, AttemptOutcome, Open, Shut},
+    control::{ActivityReport, AllActivity, AttemptOutcome, Open, Shut},
 };
 
 pub use self::{
@@ -50,6 +50,11 @@ pub trait Fleet: Send + Sync {
         member: &'a Member,
         app: &'a AppId,
     ) -> BoxFuture<'a, Result<ActivityReport, ControlError>>;
+
+    /// What is under way at one, for people to see.
+    fn under_way<'a>(&'a self, _member: &'a Member) -> BoxFuture<'a, Result<AllActivity, ControlError>> {
+        Box::pin(std::future::ready(Ok(AllActivity::default())))
+    }
 
     /// Shuts an app's gate on one, or renews its lease; answers what it counted as of that instant.
     fn shut<'a>(
@@ -139,6 +144,10 @@ impl Fleet for KubeFleet {
         app: &'a AppId,
     ) -> BoxFuture<'a, Result<ActivityReport, ControlError>> {
         Box::pin(self.control.activity(member, app))
+    }
+
+    fn under_way<'a>(&'a self, member: &'a Member) -> BoxFuture<'a, Result<AllActivity, ControlError>> {
+        Box::pin(self.control.under_way(member))
     }
 
     fn shut<'a>(

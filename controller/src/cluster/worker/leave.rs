@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{Looked, Worker};
 use crate::cluster::{
-    apply,
+    apply, gather,
     give_back::{self, Stage},
     objects::{self, own_patch},
     observe::Observed,
@@ -55,6 +55,9 @@ impl Worker {
 
     async fn wake(&self, seen: &Observed, replicas: u32) -> Result<Looked, WorkError> {
         let Ok(scale) = &seen.scale else { return Ok(Looked::Again(WATCH)) };
+        if gather::still_shown(&self.world, &self.id).await? {
+            return Ok(Looked::Again(WATCH));
+        }
         let target = &seen.app.spec.target;
         match self.world.parts.scales.set(&self.id.namespace, target, &scale.version, replicas).await {
             Commit::Done => {

@@ -1,42 +1,54 @@
 //! Putting an app to sleep: when it is idle, and when its wake failed. And finding out how an attempt ended whose
 //! controller is gone.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use reveille_core::{
+    app::AppId,
     phase::Phase,
     resource::{Reason, ScaledApp},
 };
+use tokio::sync::Notify;
 
 use super::{Looked, Worker, doubled};
 use crate::{
     clock::now,
     cluster::{
+        by_hand::{Night, View, What},
         events::News,
         gather,
         observe::{Observed, Problem},
         phase,
         sleeper::{AppSleeper, Written},
-        traits::{AttemptEnd, Evidence, Idle},
+        traits::{AttemptEnd, Idle, Occasion},
         wake::Hopeless,
-        world::WorkError,
+        world::{WorkError, World},
     },
     sleep::SleepOutcome,
 };
 
 /// Look again at once.
-const AT_ONCE: Looked = Looked::Again(Duration::ZERO);
+pub(super) const AT_ONCE: Looked = Looked::Again(Duration::ZERO);
 /// How soon an end is looked for again that could not be found out: doubling.
 const UNSETTLED: Duration = Duration::from_secs(1);
 const UNSETTLED_LONGEST: Duration = Duration::from_secs(16);
 
-fn in_turn() -> Written {
-    Written::InTurn(Mutex::default())
-}
-
 impl Worker {
-    fn sleeper(&self, seen: &Observed, written: Written) -> Option<AppSleeper> {
+    /// The app for an attempt of ours: by hand if that has a `night`.
+    pub(super) fn sleeper(&self, seen: &Observed, night: Option<Night>) -> Option<AppSleeper> {
+        self.sleeper_that_writes(seen, Written::InTurn(Mutex::default()), night)
+    }
+
+    fn sleeper_that_writes(
+        &self,
+        seen: &Observed,
+        written: Written,
+        night: Option<Night>,
+    ) -> Option<AppSleeper> {
         let (Ok(app), Ok(scale)) = (&seen.resolved, &seen.scale) else { return None };
         Some(AppSleeper {
             client: self.world.client.clone(),
@@ -48,6 +60,7 @@ impl Worker {
             selector: scale.selector.clone().unwrap_or_default(),
             activators: self.world.parts.activators.watch(),
             written,
+            night,
         })
     }
 
@@ -56,6 +69,11 @@ impl Worker {
         seen: Observed,
         look_after: Duration,
     ) -> Result<Looked, WorkError> {
+        let kept = seen.status().awake_until.map(|until| phase::between(Timestamp::now(), until.0));
+        if let Some(left) = kept.filter(|left| !left.is_zero()) {
+            self.memory.is_pinned();
+            return Ok(Looked::Again(left.min(look_after)));
+        }
         let at = now();
         let pause = self.memory.attempt_in(at);
         if !pause.is_zero() {
@@ -67,13 +85,18 @@ impl Worker {
         {
             return Ok(Looked::Again(left.min(look_after)));
         }
-        let Some(sleeper) = self.sleeper(&seen, in_turn()) else { return Ok(Looked::Again(look_after)) };
+        let Some(sleeper) = self.sleeper(&seen, None) else { return Ok(Looked::Again(look_after)) };
         let since = seen.status().since.map_or(Timestamp::now(), |since| since.0);
         let idle = self.world.parts.idleness.look(&sleeper, phase::between(since, Timestamp::now())).await;
         let at = now();
         self.memory.looked(at, &seen, &idle);
+        self.show(&seen);
         match idle {
-            Idle::Yes(evidence) => self.attempt(sleeper, evidence, Some(News::FellAsleep)).await,
+            Idle::Yes(evidence) => {
+                let end = self.attempt(&sleeper, Occasion::Idle(evidence)).await;
+                let Some(end) = end else { return Ok(AT_ONCE) };
+                self.ended(&sleeper.object, end, Some(News::FellAsleep)).await
+            }
             Idle::No { why, detail, recheck_after } => {
                 tracing::debug!(app = %self.id, ?why, detail, "it stays awake");
                 Ok(Looked::Again(recheck_after.unwrap_or(look_after).min(look_after)))
@@ -88,46 +111,47 @@ impl Worker {
         if !pause.is_zero() {
             return Ok(Looked::Again(pause));
         }
-        let Some(sleeper) = self.sleeper(&seen, in_turn()) else { return Ok(Looked::Again(UNSETTLED)) };
+        let Some(sleeper) = self.sleeper(&seen, None) else { return Ok(Looked::Again(UNSETTLED)) };
         tracing::warn!(app = %self.id, reason = %why.reason, why.happened, "its wake failed; it goes back to 0");
-        self.attempt(sleeper, Evidence::default(), None).await
+        let Some(end) = self.attempt(&sleeper, Occasion::ByHand).await else { return Ok(AT_ONCE) };
+        self.ended(&sleeper.object, end, None).await
     }
 
-    /// `news` is what people are told if it falls asleep.
-    async fn attempt(
-        &mut self,
-        sleeper: AppSleeper,
-        evidence: Evidence,
-        news: Option<News>,
-    ) -> Result<Looked, WorkError> {
+    /// One attempt. None: it was dropped in the middle, as the app is not to sleep any more, and has to be settled.
+    pub(super) async fn attempt(&mut self, sleeper: &AppSleeper, occasion: Occasion) -> Option<AttemptEnd> {
         let last = sleeper.object.status.as_ref().and_then(|status| status.epoch).unwrap_or_default();
         let epoch = u64::try_from(last).unwrap_or_default() + 1;
-        let end = tokio::select! {
-            end = self.world.parts.attempts.sleep(&sleeper, epoch, evidence) => end,
-            () = self.called_off() => {
-                tracing::info!(app = %self.id, epoch, "it is deleted or suspended; the attempt to put it to sleep is dropped");
-                return Ok(AT_ONCE);
-            }
-        };
-        self.ended(&sleeper.object, end, news).await
-    }
-
-    /// Resolves once the app is not to be put to sleep any more.
-    async fn called_off(&self) {
+        self.show_falling(sleeper);
+        let world = Arc::clone(&self.world);
+        let attempt = world.parts.attempts.sleep(sleeper, epoch, occasion);
+        tokio::pin!(attempt);
         loop {
-            self.changed.notified().await;
-            let app = self.world.stores.app(&self.id);
-            let goes_on = app.is_some_and(|app| match &app.0 {
-                Ok(app) => app.metadata.deletion_timestamp.is_none() && !app.spec.suspend,
-                Err(_) => true,
-            });
-            if !goes_on {
-                return;
+            tokio::select! {
+                end = &mut attempt => return Some(end),
+                () = called_off(&world, &self.id, &self.changed) => {
+                    tracing::info!(app = %self.id, epoch, "it is deleted or suspended; the attempt to put it to sleep is dropped");
+                    return None;
+                }
+                Some(order) = self.orders.recv() => {
+                    let wakes = matches!(order.what, What::Wake { .. });
+                    self.queue.push_back(order);
+                    if wakes {
+                        tracing::info!(app = %self.id, epoch, "it is to be awake; the attempt to put it to sleep is dropped");
+                        return None;
+                    }
+                }
             }
         }
     }
 
-    async fn ended(
+    fn show_falling(&self, sleeper: &AppSleeper) {
+        let mut view = View::new(&sleeper.object, Some(&sleeper.app));
+        let status = Arc::make_mut(&mut view.status);
+        phase::enter(Timestamp::now(), status, Phase::FallingAsleep);
+        self.world.board.show(View { usual: self.memory.usual(), ..view });
+    }
+
+    pub(super) async fn ended(
         &mut self,
         app: &ScaledApp,
         end: AttemptEnd,
@@ -169,7 +193,7 @@ impl Worker {
         let epoch = u64::try_from(epoch).unwrap_or_default();
         tracing::info!(app = %self.id, epoch, "it is falling asleep by an attempt that is gone");
         let mut seen = gather::observe(&self.world, &mut self.memory, app).await?;
-        let Some(sleeper) = self.sleeper(&seen, Written::AsRead) else {
+        let Some(sleeper) = self.sleeper_that_writes(&seen, Written::AsRead, None) else {
             let gone = |problem: &Problem| problem.reason == Reason::TargetNotFound;
             if !seen.scale.as_ref().is_err_and(gone) {
                 // It may run, and a commit may be on its way that only a fence can stop.
@@ -185,5 +209,20 @@ impl Worker {
         };
         let end = self.world.parts.attempts.settle(&sleeper, epoch).await;
         self.ended(&seen.app, end, Some(News::FellAsleep)).await
+    }
+}
+
+/// Resolves once the app is not to be put to sleep any more.
+async fn called_off(world: &World, id: &AppId, changed: &Notify) {
+    loop {
+        changed.notified().await;
+        let app = world.stores.app(id);
+        let goes_on = app.is_some_and(|app| match &app.0 {
+            Ok(app) => app.metadata.deletion_timestamp.is_none() && !app.spec.suspend,
+            Err(_) => true,
+        });
+        if !goes_on {
+            return;
+        }
     }
 }

@@ -1,0 +1,231 @@
+//! Deployments without a `ScaledApp`: scaled as asked, each write over the version that was read.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::apps::v1::Deployment,
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
+};
+use kube::{Api, Client, core::PartialObjectMeta};
+use reveille_core::{
+    app::AppId,
+    resource::TargetSpec,
+    scale::{DeploymentStatus, ScaleState, ScaleToZero, ScaleUp, ScaledToZero, ScaledUp},
+};
+
+use super::{
+    failed,
+    schedule::{self, Scheduled},
+};
+use crate::{
+    cluster::traits::{Commit, Scale, ScaleError, Scales},
+    traits::DeploymentError,
+};
+
+/// How often a write is tried against writes of others.
+const TRIES: u32 = 8;
+/// The pause before it is tried again: up to so long, doubling.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// See the [module](self).
+pub(super) struct Plain {
+    pub(super) client: Client,
+    pub(super) scales: Arc<dyn Scales>,
+}
+
+impl Plain {
+    pub(super) async fn to_zero(
+        &self,
+        which: &AppId,
+        order: ScaleToZero,
+    ) -> Result<ScaledToZero, DeploymentError> {
+        let before = self.scale(which).await?;
+        let known = schedule::of(&self.metadata(which).await?);
+        // First, so that nothing is put to sleep that would not be woken.
+        let wanted = order.scheduled_scale_up.map(|at| Scheduled {
+            at,
+            replicas: Some(before.replicas)
+                .filter(|replicas| *replicas > 0)
+                .or(known.as_ref().map(|known| known.replicas))
+                .unwrap_or(1),
+            reason: order.reason.clone(),
+        });
+        if wanted.is_some() {
+            self.reschedule(which, wanted.as_ref()).await?;
+        }
+        let previous = match self.set(which, 0).await {
+            Ok(previous) => previous,
+            Err(error) => {
+                if wanted.is_some()
+                    && let Err(error) = self.reschedule(which, known.as_ref()).await
+                {
+                    tracing::error!(deployment = %which, %error, "it was not scaled to zero, but its new schedule could not be undone");
+                }
+                return Err(error);
+            }
+        };
+        if wanted.is_none() && known.is_some() {
+            self.reschedule(which, None).await?;
+        }
+        Ok(ScaledToZero {
+            name: which.name.to_string(),
+            namespace: which.namespace.to_string(),
+            previous_replicas: previous,
+            current_replicas: 0,
+            target_replicas: 0,
+            target_status: "scaled-to-zero".to_owned(),
+            scaling_reason: order.reason,
+            scheduled_scale_up: order.scheduled_scale_up,
+            phase: None,
+        })
+    }
+
+    pub(super) async fn up(&self, which: &AppId, order: ScaleUp) -> Result<ScaledUp, DeploymentError> {
+        let previous = self.set(which, order.replicas).await?;
+        if schedule::of(&self.metadata(which).await?).is_some() {
+            self.reschedule(which, None).await?;
+        }
+        let existing = self.scale(which).await?.existing;
+        Ok(ScaledUp {
+            name: which.name.to_string(),
+            namespace: which.namespace.to_string(),
+            previous_replicas: previous,
+            current_replicas: existing,
+            target_replicas: order.replicas,
+            target_status: "scaling-up".to_owned(),
+            scaling_reason: order.reason,
+            phase: None,
+        })
+    }
+
+    /// Sets the count, and returns the one before.
+    async fn set(&self, which: &AppId, replicas: u32) -> Result<u32, DeploymentError> {
+        let target = target(which);
+        let mut pause = PAUSE;
+        let mut previous = None;
+        for _ in 0..TRIES {
+            let scale = self.scale(which).await?;
+            if scale.replicas == replicas {
+                // By a write of ours before this, or by nobody.
+                return Ok(previous.unwrap_or(scale.replicas));
+            }
+            previous = Some(scale.replicas);
+            match self.scales.set(&which.namespace, &target, &scale.version, replicas).await {
+                Commit::Done => return Ok(scale.replicas),
+                // Whether it was done shows when it is read again.
+                Commit::Conflict | Commit::Unknown(_) => {}
+                Commit::Refused(why) => {
+                    return Err(DeploymentError::Failed(format!("{which} cannot be scaled: {why}")));
+                }
+            }
+            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            pause *= 2;
+        }
+        Err(DeploymentError::Conflict(format!(
+            "the Deployment {which} is written by others all the time, or the API server does not say how it ended; see its status and try again"
+        )))
+    }
+
+    async fn scale(&self, which: &AppId) -> Result<Scale, DeploymentError> {
+        self.scales.get(&which.namespace, &target(which)).await.map_err(|error| match error {
+            ScaleError::NotFound(_) => DeploymentError::NotFound(format!("there is no Deployment {which}")),
+            ScaleError::NotScalable(why) | ScaleError::NotPermitted(why) => DeploymentError::Failed(why),
+            ScaleError::Unreachable(_) => {
+                DeploymentError::Unavailable { reason: error.to_string(), retry_in_s: None }
+            }
+        })
+    }
+
+    async fn metadata(&self, which: &AppId) -> Result<ObjectMeta, DeploymentError> {
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), &which.namespace);
+        let found: Result<PartialObjectMeta<Deployment>, _> = api.get_metadata(&which.name).await;
+        found.map(|found| found.metadata).map_err(|error| failed(which, &error))
+    }
+
+    async fn reschedule(&self, which: &AppId, to: Option<&Scheduled>) -> Result<(), DeploymentError> {
+        schedule::write(&self.client, which, to).await.map_err(|error| failed(which, &error))
+    }
+}
+
+/// A Deployment as a target.
+pub(crate) fn target(which: &AppId) -> TargetSpec {
+    TargetSpec {
+        api_version: "apps/v1".to_owned(),
+        kind: "Deployment".to_owned(),
+        name: which.name.to_string(),
+    }
+}
+
+/// The replicas as they stand: pure.
+pub(super) fn status(of: &AppId, deployment: &Deployment) -> DeploymentStatus {
+    let count = |count: Option<i32>| u32::try_from(count.unwrap_or_default()).unwrap_or_default();
+    // A count that is left out is 1: the API server fills it in.
+    let desired = count(deployment.spec.replicas.or(Some(1)));
+    let status = deployment.status.as_ref();
+    let current = count(status.and_then(|status| status.replicas));
+    DeploymentStatus {
+        name: of.name.to_string(),
+        namespace: of.namespace.to_string(),
+        deployment: of.name.to_string(),
+        current_replicas: current,
+        desired_replicas: desired,
+        available_replicas: count(status.and_then(|status| status.available_replicas)),
+        status: ScaleState::of(current, desired),
+        last_scale_time: last_scaled(deployment.metadata.managed_fields.as_deref().unwrap_or_default()),
+        scheduled_scale_up: None,
+        phase: None,
+    }
+}
+
+/// When somebody last wrote `/scale`. What `kubectl apply` does to the count is told apart from the rest of a manifest by
+/// nothing, and so is not counted.
+fn last_scaled(managers: &[ManagedFieldsEntry]) -> Option<Timestamp> {
+    let of_scale = |entry: &&ManagedFieldsEntry| entry.subresource.as_deref() == Some("scale");
+    managers.iter().filter(of_scale).filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn shown(desired: Value, status: Value, managers: Value) -> DeploymentStatus {
+        let deployment = serde_json::from_value(json!({
+            "metadata": {"name": "web", "namespace": "team", "creationTimestamp": "2026-01-01T00:00:00Z",
+                "managedFields": managers},
+            "spec": {"replicas": desired, "selector": {}, "template": {}},
+            "status": status,
+        }))
+        .unwrap();
+        status_of(&deployment)
+    }
+
+    fn status_of(deployment: &Deployment) -> DeploymentStatus {
+        status(&AppId::new("team", "web"), deployment)
+    }
+
+    #[test]
+    fn replicas_are_shown_as_they_stand() {
+        let none = shown(json!(0), json!({}), json!([]));
+        assert_eq!((none.status, none.last_scale_time), (ScaleState::Inactive, None));
+        let scaling = shown(json!(3), json!({"replicas": 1, "availableReplicas": 1}), json!([]));
+        assert_eq!((scaling.status, scaling.current_replicas), (ScaleState::Scaling, 1));
+        let active = shown(json!(2), json!({"replicas": 2, "availableReplicas": 2}), json!([]));
+        assert_eq!((active.status, active.available_replicas), (ScaleState::Active, 2));
+        assert_eq!(shown(Value::Null, json!({"replicas": 1}), json!([])).desired_replicas, 1);
+    }
+
+    #[test]
+    fn it_was_last_scaled_when_somebody_wrote_its_scale_and_not_when_it_was_made() {
+        let managers = json!([
+            {"manager": "kubectl", "operation": "Update", "time": "2026-01-09T00:00:00Z"},
+            {"manager": "kubectl", "operation": "Update", "subresource": "scale", "time": "2026-01-02T00:00:00Z"},
+            {"manager": "reveille", "operation": "Update", "subresource": "scale", "time": "2026-01-03T00:00:00Z"},
+            {"manager": "kube-controller-manager", "operation": "Update", "subresource": "status", "time": "2026-01-08T00:00:00Z"},
+        ]);
+        let time = shown(json!(1), json!({"replicas": 1}), managers).last_scale_time;
+        assert_eq!(time, Some("2026-01-03T00:00:00Z".parse().unwrap()));
+    }
+}
