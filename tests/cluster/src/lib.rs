@@ -44,6 +44,7 @@ pub mod report;
 pub mod reveille;
 pub mod runner;
 pub mod sandbox;
+pub mod scale_api;
 pub mod scaled_app;
 mod tools;
 pub mod wait;

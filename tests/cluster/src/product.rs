@@ -9,6 +9,11 @@ use std::{
 
 use crate::{need, places};
 
+/// The program, inside the sandbox.
+pub fn program() -> PathBuf {
+    binary()
+}
+
 /// Where it is found inside the sandbox.
 pub(crate) fn binary() -> PathBuf {
     places::left_behind().join("bin/reveille")

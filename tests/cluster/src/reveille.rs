@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     coordination::v1::Lease,
-    core::v1::{Namespace, Pod},
+    core::v1::{Namespace, Pod, Service},
 };
 use kube::{
     Api,
@@ -20,6 +20,7 @@ use crate::{
     places,
     pod::is_ready,
     process::{command, run},
+    scale_api::{KEYS, ScaleApi},
     wait::{secs, until, until_some},
 };
 
@@ -41,6 +42,7 @@ activator:
   workers: 2
   accessLog: true
   resources: {requests: {cpu: 10m, memory: 32Mi}, limits: null}
+scaleApi: {keys: {existingSecret: reveille-keys}}
 controller:
   sleepDelay: 2s
   resources: {requests: {cpu: 10m, memory: 32Mi}, limits: null}
@@ -59,6 +61,7 @@ impl Reveille {
     /// If Helm refuses, or it does not get ready.
     pub async fn install(cluster: &Cluster, values: &[(&str, &str)]) -> Self {
         cluster.image(&Image::reveille()).await;
+        make_keys(cluster).await;
         let this = Self { cluster: cluster.clone() };
         this.roll_out(&["install", "--create-namespace"], values).await;
         this
@@ -210,9 +213,29 @@ impl Reveille {
         answer.status.success().then(|| Metrics::parse(&answer.stdout))
     }
 
+    /// The Scale API, by the address of its Service, as the administrator of it.
+    ///
+    /// # Panics
+    /// If there is no such Service.
+    pub async fn scale_api(&self) -> ScaleApi {
+        let service = self.api::<Service>().get("scale-api").await.expect("the chart makes it");
+        let address = service.spec.and_then(|spec| spec.cluster_ip).expect("it has an address");
+        ScaleApi::new(&address)
+    }
+
     fn api<K: crate::namespace::Kind>(&self) -> Api<K> {
         Api::namespaced(self.cluster.client(), NAMESPACE)
     }
+}
+
+/// The Secret that the Scale API is installed with, in the namespace that is there before the chart.
+async fn make_keys(cluster: &Cluster) {
+    let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "reveille-keys", "namespace": NAMESPACE},
+            "stringData": {"keys": KEYS}},
+    ]});
+    cluster.kubectl(&["apply", "-f", "-"], &objects.to_string()).await.ok();
 }
 
 /// The folder of the chart.

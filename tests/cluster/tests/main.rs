@@ -12,6 +12,7 @@
 //! | [`waking`] | an app at zero is called, by whatever it speaks, however its traffic flows |
 //! | [`sleeping`] | it falls asleep, and no request is lost by that |
 //! | [`specs`] | what is wrong is said, with the remedy; others who write the count |
+//! | [`scale_api`] | Deployments and apps are seen and steered by the API |
 //! | [`fleet`] | activators and controllers that end, die, or are not there |
 //! | [`giving_back`] | apps that are taken out of Reveille's hands |
 //! | [`apps`] | the apps of these |
@@ -30,6 +31,7 @@ mod pods;
 mod resource;
 mod rights;
 mod scale;
+mod scale_api;
 mod sleeping;
 mod specs;
 mod support;
@@ -64,6 +66,13 @@ fn main() -> ExitCode {
         Test::new("specs::a_hopeless_wake", specs::a_hopeless_wake).needs_reveille(),
         Test::new("specs::other_writers", specs::other_writers).needs_reveille().limit(secs(240)),
         Test::new("specs::suspended", specs::suspended).needs_reveille(),
+        Test::new("scale_api::a_plain_deployment", scale_api::a_plain_deployment).needs_reveille(),
+        Test::new("scale_api::keys", scale_api::keys).needs_reveille(),
+        Test::new("scale_api::a_writer_that_never_rests", scale_api::a_writer_that_never_rests)
+            .needs_reveille(),
+        Test::new("scale_api::schedules", scale_api::schedules).needs_reveille(),
+        Test::new("scale_api::an_app", scale_api::an_app).needs_reveille(),
+        Test::new("scale_api::command_line", scale_api::command_line).needs_reveille(),
         Test::new("giving_back::one_that_sleeps", giving_back::one_that_sleeps).needs_reveille(),
         Test::new("giving_back::a_namespace", giving_back::a_namespace).needs_reveille(),
         Test::new("nodes::gpu_from_zero", nodes::gpu_from_zero),
@@ -96,6 +105,7 @@ fn main() -> ExitCode {
         Test::new("fleet::all_are_down", fleet::all_are_down).needs_reveille().alone(),
         Test::new("fleet::no_controller", fleet::no_controller).needs_reveille().alone(),
         Test::new("fleet::the_leader_is_killed", fleet::the_leader_is_killed).needs_reveille().alone(),
+        Test::new("scale_api::over_leaders", scale_api::over_leaders).needs_reveille().alone(),
         Test::new("fleet::rolling_upgrade", fleet::rolling_upgrade).needs_reveille().alone().limit(secs(240)),
         Test::new("outages::api_server_with_apps", outages::api_server_with_apps)
             .needs_reveille()
