@@ -9,6 +9,7 @@ use reveille_core::{
     api::{AppStatus, SleepRequest},
     app::AppId,
     decide::Report,
+    phase::Phase,
     scale::{DeploymentStatus, ScaleToZero, ScaleUp, ScaledToZero, ScaledUp},
 };
 
@@ -152,6 +153,15 @@ pub trait Deployments: Send + Sync {
     ) -> BoxFuture<'a, Result<ScaledUp, DeploymentError>>;
 }
 
+/// When it last began to wake or to fall asleep. It has done neither before its first wake.
+pub(crate) fn last_scaled(app: &AppStatus) -> Option<jiff::Timestamp> {
+    let wake = app.wake.as_ref()?;
+    match app.phase {
+        Phase::Waking | Phase::Awake => Some(wake.started),
+        Phase::Asleep | Phase::FallingAsleep => Some(app.since),
+    }
+}
+
 /// Why a call of the Scale API failed. Each holds a sentence that says what happened, to which Deployment, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeploymentError {
@@ -215,7 +225,7 @@ pub enum Refusal {
         /// Which app.
         app: AppId,
         /// Where it stands.
-        phase: reveille_core::phase::Phase,
+        phase: Phase,
     },
     /// Its last wake failed and another attempt would be pointless so soon.
     #[error("{app} could not be woken: {reason}; the next attempt is possible in {retry_in_s} s")]

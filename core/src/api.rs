@@ -93,6 +93,27 @@ pub struct AppStatus {
     pub pending: Option<String>,
 }
 
+/// The answer to `GET /api/v1/apps/{namespace}/{name}/history`: since Reveille, in a cluster its leader, has started.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AppHistory {
+    /// The last wakes that ended, the newest first, at most 20.
+    pub wakes: Vec<WakeStatus>,
+    /// What went wrong lately, the newest first, at most 20.
+    pub errors: Vec<AppError>,
+}
+
+/// Something that went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AppError {
+    /// When that was known.
+    pub time: Timestamp,
+    /// What happened, for people.
+    #[schema(example = "a wake failed: it exited with code 1 before it could answer")]
+    pub what: String,
+}
+
 /// A wake that is to come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -69,7 +69,8 @@ pub async fn run(
 /// The table of all apps, and a line for each that is to be woken or whose last wake failed.
 pub(super) fn overview(list: &AppList, width: usize, palette: Palette) -> Vec<String> {
     if list.apps.is_empty() {
-        return vec!["no apps; they are declared under `apps:` in reveille.yaml".to_owned()];
+        let none = "no apps; they are declared under `apps:` in reveille.yaml, in a cluster by ScaledApps";
+        return vec![none.to_owned()];
     }
     let rows: Vec<[Cell; 8]> = list.apps.iter().map(|app| row(app, list.time)).collect();
     let mut lines = table::lines(&COLUMNS, &rows, width, palette);
@@ -82,6 +83,11 @@ pub(super) fn overview(list: &AppList, width: usize, palette: Palette) -> Vec<St
                 schedule.reason
             ));
             lines.push(format!("* {}", table::cut(&note, width.saturating_sub(2), Cut::KeepStart)));
+        }
+        if let Some(problem) = &app.problem {
+            let note = printable(&format!("{}: {problem}", short_name(&app.id)));
+            let note = table::cut(&note, width.saturating_sub(2), Cut::KeepStart);
+            lines.push(format!("{} {note}", palette.paint(Paint::Bad, "!")));
         }
         if let Some(failure) = app.wake.as_ref().and_then(failure_of) {
             let note = printable(&format!("{}: {}", short_name(&app.id), failure.reason));
@@ -152,6 +158,9 @@ pub(super) fn details(app: &AppStatus, now: Timestamp, palette: Palette) -> Vec<
     }
     if let Some(millis) = app.retry_in_ms {
         field("next try", &format!("in {} at the earliest", compact(Duration::from_millis(millis))));
+    }
+    if let Some(problem) = &app.problem {
+        field("problem", &printable(problem));
     }
     if let Some(pending) = &app.pending {
         field("pending", &printable(pending));

@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal, Write};
 use self::color::{Paint, Palette};
 use crate::exit::CliError;
 
-/// Tables are this wide where no terminal says otherwise, in columns.
+/// Tables of tests are this wide, in columns.
 const DEFAULT_WIDTH: usize = 80;
 
 /// Where a command writes: results to one side, errors to the other.
@@ -36,7 +36,8 @@ impl Console {
             err_palette: Palette::detect(err.is_terminal()),
             out: Box::new(out),
             err: Box::new(err),
-            width: size.map_or(DEFAULT_WIDTH, |(width, _)| width.0.into()),
+            // Whatever reads it instead of a terminal gets all of it.
+            width: size.map_or(usize::MAX, |(width, _)| width.0.into()),
             height: size.map(|(_, height)| height.0.into()),
         }
     }

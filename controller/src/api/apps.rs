@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, time::Duration};
 use axum::{Json, extract::State};
 use http::StatusCode;
 use reveille_core::{
-    api::{AppList, AppStatus, ProblemBody, SleepRequest, WakeRequest},
+    api::{AppHistory, AppList, AppStatus, ProblemBody, SleepRequest, WakeRequest},
     quantity::HumanDuration,
 };
 
@@ -58,6 +58,25 @@ pub(super) async fn get(
     }
 }
 
+/// What happened to an app lately
+///
+/// Its last wakes and what went wrong, since Reveille, in a cluster its leader, has started.
+#[utoipa::path(get, path = "/api/v1/apps/{namespace}/{name}/history", tag = "apps", operation_id = "appHistory",
+    params(("namespace" = String, Path, example = "local"), ("name" = String, Path, example = "web")),
+    responses(
+        (status = 200, body = AppHistory),
+        (status = 404, description = "There is no such app", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn history(
+    State(state): State<ApiState>,
+    ReadApp(app): ReadApp,
+) -> Result<Json<AppHistory>, Problem> {
+    match state.apps.get(&app).await {
+        Some(_) => Ok(Json(state.feed.history(&app))),
+        None => Err(Refusal::UnknownApp(app).into()),
+    }
+}
+
 /// Wake an app
 ///
 /// Starts a wake or joins the one in progress, and does not wait for its end. Lets requests wake the app again. Calls off
@@ -68,6 +87,7 @@ pub(super) async fn get(
     responses(
         (status = 202, description = "The app as it stands", body = AppStatus),
         (status = 404, description = "There is no such app", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Its spec or its workload stands in the way", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The pause after a failed wake is not over, or Reveille is stopping", body = ProblemBody, content_type = "application/problem+json",
             headers(("Retry-After" = u64, description = "Seconds; of the pause"))),
     ))]
@@ -99,7 +119,7 @@ pub(super) async fn wake(
     responses(
         (status = 200, description = "The app as it stands", body = AppStatus),
         (status = 404, description = "There is no such app", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It is in use, waking, or falling asleep already", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It is in use, waking, or falling asleep already, or something else stands in the way", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Reveille is stopping", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(super) async fn sleep(

@@ -10,7 +10,9 @@
 //! | `GET /api/v1/apps/{namespace}/{name}` | [`AppStatus`](reveille_core::api::AppStatus) |
 //! | `POST …/wake` | 202 and the status; body [`WakeRequest`](reveille_core::api::WakeRequest), may be left out |
 //! | `POST …/sleep` | 200 and the status; body [`SleepRequest`](reveille_core::api::SleepRequest), may be left out |
+//! | `GET …/history` | [`AppHistory`](reveille_core::api::AppHistory) |
 //! | `GET /api/v1/events` | server-sent events |
+//! | `GET /ui/` | the dashboard |
 //! | `…/api/v1/deployments/{namespace}/{name}/…` | the Scale API, [`reveille_core::scale`] |
 //!
 //! Everything that is refused is answered with `application/problem+json` (RFC 9457), with two exceptions: the
@@ -32,6 +34,7 @@
 //! | [`openapi`] | the description of all of it |
 //! | [`origin`] | who may call: the check of `Host` and `Origin` |
 //! | [`access`], [`caller`] | who may call: the check of keys |
+//! | [`ui`] | the dashboard's files |
 //! | [`target`] | what a path names, and whether the caller may |
 //! | [`audit`] | the log of changes |
 //! | [`body`] | reading a small JSON body |
@@ -54,6 +57,7 @@ mod stall;
 mod target;
 #[cfg(test)]
 mod tests;
+mod ui;
 
 use std::{sync::Arc, time::Duration};
 
@@ -127,10 +131,11 @@ fn checked_routes() -> Routes<2> {
 }
 
 /// For these the key is, too.
-fn guarded_routes() -> Routes<8> {
+fn guarded_routes() -> Routes<9> {
     [
         ("/api/v1/apps", get(apps::list)),
         ("/api/v1/apps/{namespace}/{name}", get(apps::get)),
+        ("/api/v1/apps/{namespace}/{name}/history", get(apps::history)),
         ("/api/v1/apps/{namespace}/{name}/wake", post(apps::wake)),
         ("/api/v1/apps/{namespace}/{name}/sleep", post(apps::sleep)),
         ("/api/v1/events", get(events::events)),
@@ -151,6 +156,7 @@ pub fn router(state: ApiState) -> Router {
     let guarded = guarded.route_layer(middleware::from_fn_with_state(state.clone(), unless_standby));
     let guarded = guarded.route_layer(middleware::from_fn_with_state(state.clone(), access::identify));
     let checked = with(checked_routes())
+        .merge(with(ui::routes()))
         .merge(guarded)
         .fallback(unknown_path)
         .layer(middleware::from_fn_with_state(state.clone(), origin::check));
@@ -212,6 +218,9 @@ async fn limit_time(State(state): State<ApiState>, request: Request, next: Next)
 async fn add_security_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // The dashboard's files say themselves how they may be kept.
+    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
     response
 }

@@ -32,7 +32,7 @@ use super::{apps, deployments, events, health};
     paths(
         health::livez, health::readyz, health::metrics, openapi,
         deployments::health, deployments::ready, deployments::status, deployments::scale_to_zero, deployments::scale_up,
-        apps::list, apps::get, apps::wake, apps::sleep, events::events,
+        apps::list, apps::get, apps::history, apps::wake, apps::sleep, events::events,
     ),
     components(schemas(AppList, AppEvent, AppGone, ProblemBody, Failed)),
     tags(
@@ -87,6 +87,11 @@ fn add_refusals(path: &str, operation: &mut Operation) {
         ("413", "The body has more than 64 KiB", has_body),
         ("415", "The body is not `application/json`", has_body),
         ("429", "Too many calls without a good key came from this address", guarded),
+        (
+            "503",
+            "In a cluster: this controller stands by, and the Service does not lead to the one that leads yet",
+            guarded,
+        ),
         ("504", "There was no answer in time; what was asked for may still happen", guarded),
     ] {
         if applies && !operation.responses.responses.contains_key(status) {

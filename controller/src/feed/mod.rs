@@ -8,8 +8,10 @@
 //! | module | holds |
 //! |---|---|
 //! | `change` | which kind of event a new status is |
+//! | `history` | an app's last wakes and errors |
 
 mod change;
+mod history;
 #[cfg(test)]
 mod tests;
 
@@ -23,13 +25,13 @@ use std::{
 
 use jiff::Timestamp;
 use reveille_core::{
-    api::{AppEvent, AppGone, AppStatus},
+    api::{AppEvent, AppGone, AppHistory, AppStatus},
     app::AppId,
 };
 use tokio::sync::watch;
 
 pub use self::change::Kind;
-use self::change::kind_of;
+use self::{change::kind_of, history::History};
 
 /// How many events are kept: minutes of a busy machine, a few MiB at most.
 pub const RING: usize = 2048;
@@ -56,6 +58,7 @@ struct Log {
     oldest: u64,
     ring: VecDeque<Arc<Event>>,
     last: HashMap<AppId, (Timestamp, AppStatus)>,
+    histories: HashMap<AppId, History>,
 }
 
 /// Something that happened to an app.
@@ -119,6 +122,7 @@ impl Feed {
             return;
         };
         let app = status.id.clone();
+        log.histories.entry(app.clone()).or_default().note(time, &status);
         let event = AppEvent { time, app: status };
         self.push(&mut log, kind, &app, &event);
         log.last.insert(app, (time, event.app));
@@ -127,6 +131,7 @@ impl Feed {
     /// There is no such app any more.
     pub fn gone(&self, time: Timestamp, app: &AppId) {
         let mut log = self.lock();
+        log.histories.remove(app);
         if log.last.remove(app).is_some() {
             self.push(&mut log, Kind::Gone, app, &AppGone { time, app: app.clone() });
         }
@@ -138,8 +143,14 @@ impl Feed {
         let Some(number) = *self.head.borrow() else { return };
         log.ring.clear();
         log.last.clear();
+        log.histories.clear();
         log.oldest = number + 1;
         self.head.send_if_modified(|head| head.as_mut().map(|head| *head = number + 1).is_some());
+    }
+
+    /// What happened to an app lately; nothing of one that is not known.
+    pub fn history(&self, app: &AppId) -> AppHistory {
+        self.lock().histories.get(app).map(History::told).unwrap_or_default()
     }
 
     /// Whether anybody reads.

@@ -129,3 +129,29 @@ async fn after_a_new_beginning_every_reader_begins_anew() {
     feed.note(time, status("web", Phase::Asleep, &json!({})));
     assert_eq!(again.next().await.unwrap().app.name.as_ref(), "web", "it is news again");
 }
+
+#[test]
+fn wakes_and_errors_are_remembered_once_each_and_the_newest_come_first() {
+    let feed = Feed::new();
+    let wake = |number: u32, outcome: Value| {
+        json!({"wake": {"id": format!("web-{number:06}"), "trigger": "1 request", "started": "2026-01-02T03:00:00Z",
+            "steps": [{"step": "Requested", "afterMs": 0}], "outcome": outcome}})
+    };
+    let failed = json!({"result": "failed", "kind": "exitedEarly", "reason": "code 1"});
+    for number in 1..=30 {
+        let outcome = if number == 30 { failed.clone() } else { json!({"result": "ready"}) };
+        let status = status("web", Phase::Asleep, &wake(number, outcome));
+        feed.note(at(number.into()), status.clone());
+        feed.note(at(number.into()), status);
+    }
+    let problem = json!({"problem": "TargetNotFound: there is none"});
+    feed.note(at(40), status("web", Phase::Asleep, &problem));
+    feed.note(at(41), status("web", Phase::Awake, &problem));
+    let history = feed.history(&AppId::local("web"));
+    let ids: Vec<_> = history.wakes.iter().map(|wake| wake.id.as_str()).collect();
+    assert_eq!((ids.len(), ids[0], ids[19]), (20, "web-000030", "web-000011"));
+    let errors: Vec<_> = history.errors.iter().map(|error| error.what.as_str()).collect();
+    assert_eq!(errors, ["TargetNotFound: there is none", "a wake failed: code 1"]);
+    feed.gone(at(50), &AppId::local("web"));
+    assert_eq!(feed.history(&AppId::local("web")), AppHistory::default());
+}

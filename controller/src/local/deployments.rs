@@ -1,6 +1,5 @@
 //! The Scale API in local mode: an app `web` is the Deployment `local/web`, of 0 replicas or 1.
 
-use jiff::Timestamp;
 use reveille_core::{
     api::{AppStatus, Schedule},
     app::AppId,
@@ -9,7 +8,7 @@ use reveille_core::{
 };
 
 use super::Local;
-use crate::traits::{Apps, BoxFuture, DeploymentError, Deployments};
+use crate::traits::{Apps, BoxFuture, DeploymentError, Deployments, last_scaled};
 
 /// What `kubernetes` says where there is none.
 const NOT_USED: &str = "not used";
@@ -120,15 +119,6 @@ fn deployment(app: &AppStatus) -> DeploymentStatus {
         last_scale_time: last_scaled(app),
         scheduled_scale_up: app.schedule.as_ref().map(|schedule| schedule.at),
         phase: Some(app.phase),
-    }
-}
-
-/// When it last began to wake or to fall asleep. It has done neither before its first wake.
-fn last_scaled(app: &AppStatus) -> Option<Timestamp> {
-    let wake = app.wake.as_ref()?;
-    match app.phase {
-        Phase::Waking | Phase::Awake => Some(wake.started),
-        Phase::Asleep | Phase::FallingAsleep => Some(app.since),
     }
 }
 

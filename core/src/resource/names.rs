@@ -17,6 +17,9 @@ pub const FINALIZER: &str = "reveille.dev/give-back";
 /// The annotation of a Deployment that keeps the scale-up that is to come.
 pub const SCHEDULED_SCALE_UP: &str = "reveille.dev/scheduled-scale-up";
 
+/// The annotation of a Deployment that keeps when the API scaled it last: of a count of 0 the API server keeps no trace.
+pub const LAST_SCALED: &str = "reveille.dev/last-scaled";
+
 /// The label of the pod of the controller that leads, with the value `true`: by it the Service of the API finds it.
 pub const LEADER_LABEL: &str = "reveille.dev/leader";
 

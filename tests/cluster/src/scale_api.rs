@@ -75,6 +75,14 @@ impl ScaleApi {
         self.try_call(path, more).await.unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
+    /// What comes in so long.
+    pub async fn stream(&self, path: &str, seconds: u32) -> String {
+        let (url, seconds) = (format!("{}{path}", self.base), seconds.to_string());
+        let header = format!("Authorization: Bearer {}", self.key.unwrap_or_default());
+        let arguments = ["-sSN", "--max-time", &seconds, "-H", &header, &url];
+        run(command("curl", arguments)).await.stdout
+    }
+
     /// The same, which may come to nothing.
     ///
     /// # Errors

@@ -203,7 +203,7 @@ pub(crate) async fn an_app(t: Context) {
 
     let events = tokio::task::spawn_local({
         let api = api.clone();
-        async move { api.call("/api/v1/events", &["-N", "--max-time", "12"]).await }
+        async move { api.stream("/api/v1/events", 12).await }
     });
     let woken = api.post(&here("/wake"), &json!({"reason": "demo"})).await;
     assert_eq!((woken.status, &woken.body["phase"]), (202, &json!("Waking")), "{woken:?}");
@@ -240,6 +240,7 @@ pub(crate) async fn an_app(t: Context) {
     assert_eq!(kept.status, 202, "{kept:?}");
     assert!(kept.body["awakeUntil"].is_string(), "{kept:?}");
     it.call().await;
+    it.scaled.until_phase("Awake", secs(30)).await;
 
     // By its Deployment it is the same app.
     let zero =
@@ -249,8 +250,13 @@ pub(crate) async fn an_app(t: Context) {
     let (_, took) = it.call().await;
     t.figure(&format!("put to sleep by hand and called: answered after {}", seconds(took)));
     let told = events.await.unwrap();
-    // curl gives up as it was told to: what came until then is what counts.
-    let _ = told;
+    let of_it = |line: &&str| line.starts_with("data: ") && line.contains(it.namespace.name());
+    let told: Vec<_> = told.lines().filter(of_it).collect();
+    for step in ["Starting", "Ready"] {
+        let is_told = |line: &&&str| line.contains(&format!(r#"{{"step":"{step}""#));
+        assert!(told.iter().any(|line| is_told(&line)), "{step}: {told:#?}");
+    }
+    assert!(told.iter().any(|line| line.contains(r#""inFlight":1"#)), "{told:#?}");
 }
 
 /// What is asked of a leader that dies is known to the next one: an app that is kept awake, wakes that are to come.

@@ -88,7 +88,8 @@ async fn each_refusal_has_its_status() {
 #[tokio::test]
 async fn unknown_paths_apps_and_methods() {
     for (method, path, status) in [
-        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
+        ("GET", "/ui/nothing", 404),
         ("GET", "/api/v1/apps/local", 404),
         ("GET", "/api/v1/apps/local/none", 404),
         ("POST", "/api/v1/apps/local/none/wake", 404),
@@ -155,4 +156,40 @@ async fn a_sleep_goes_on_when_its_caller_is_gone() {
     while apps.calls.lock().unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn the_dashboard_is_served_with_a_strict_policy_and_asked_for_again() {
+    for path in ["/", "/ui"] {
+        let response = send(FakeApps::default(), request("GET", path, &[], "")).await;
+        assert_eq!(
+            (response.status().as_u16(), response.headers()["location"].to_str().unwrap()),
+            (307, "/ui/")
+        );
+    }
+    let page = send(FakeApps::default(), request("GET", "/ui/", &[], "")).await;
+    assert_eq!(page.status(), 200);
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    let policy = page.headers()["content-security-policy"].to_str().unwrap();
+    assert!(
+        policy.starts_with("default-src 'none'; script-src 'self'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
+    assert_eq!(page.headers()["cache-control"], "no-cache");
+    let tag = page.headers()["etag"].to_str().unwrap().to_owned();
+    assert!(text(page).await.contains("<title>Reveille</title>"));
+    let again = request("GET", "/ui/", &[("if-none-match", &tag)], "");
+    let again = send(FakeApps::default(), again).await;
+    assert_eq!((again.status().as_u16(), again.headers()["etag"].to_str().unwrap()), (304, tag.as_str()));
+    assert_eq!(text(again).await, "");
+    let script = send(FakeApps::default(), request("GET", "/ui/js/main.js", &[], "")).await;
+    assert_eq!(script.headers()["content-type"], "text/javascript; charset=utf-8");
+    // Without a key, as nobody could ask for one otherwise; but not from another host.
+    let keys = KeyRing::new(vec![
+        crate::keys::new("a", crate::keys::Namespaces::All, crate::keys::Right::Read).unwrap().kept,
+    ]);
+    let locked = FakeApps { keys: Some(keys), ..FakeApps::default() };
+    assert_eq!(send(locked, request("GET", "/ui/", &[], "")).await.status(), 200);
+    let foreign = request("GET", "/ui/", &[("host", "evil.example")], "");
+    problem(send(FakeApps::default(), foreign).await, 403).await;
 }

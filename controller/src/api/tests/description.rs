@@ -154,6 +154,8 @@ async fn each_status_that_is_described_happens_and_no_other() {
             Refusal::UnknownApp(app.clone()),
             Refusal::InUse { app: app.clone(), in_service: 1, waited_s: 10 },
             Refusal::Stopping,
+            Refusal::NotPossible { app: app.clone(), reason: "x".into() },
+            Refusal::OutOfReach { app: app.clone(), reason: "x".into() },
         ] {
             // A wake is refused for no work in flight.
             if !(path.ends_with("/wake") && matches!(refusal, Refusal::InUse { .. })) {
@@ -192,8 +194,9 @@ async fn each_status_that_is_described_happens_and_no_other() {
             seen.call(FakeApps::default(), operation, &[JSON, ("content-length", "70000")], "").await;
             seen.call(FakeApps::default(), operation, &[], "{}").await;
         }
-        if path == "/api/v1/apps/{namespace}/{name}" {
-            let other = request("GET", "/api/v1/apps/local/none", &[], "");
+        if path == "/api/v1/apps/{namespace}/{name}" || path.ends_with("/history") {
+            let other = path.replace("{namespace}/{name}", "local/none");
+            let other = request("GET", &other, &[], "");
             let status = send(FakeApps::default(), other).await.status().as_u16();
             seen.0.get_mut(operation).unwrap().insert(status);
         }
@@ -206,6 +209,10 @@ async fn each_status_that_is_described_happens_and_no_other() {
             for _ in 0..11 {
                 seen.on(&router, operation, headers, body).await;
             }
+        }
+        if path.starts_with("/api/") {
+            let standby = FakeApps { draining: true, stands_by: true, ..FakeApps::default() };
+            seen.call(standby, operation, headers, body).await;
         }
         let closed = FakeApps::default();
         closed.feed.close();

@@ -41,6 +41,8 @@ struct FakeApps {
     /// What every call about a Deployment fails with.
     failure: Option<DeploymentError>,
     draining: bool,
+    /// Another one may lead.
+    stands_by: bool,
     /// What was called, with the reason.
     calls: Mutex<Vec<String>>,
     /// If set, a sleep lasts until this is notified.
@@ -202,6 +204,7 @@ fn router_of(apps: Arc<FakeApps>) -> Router {
     registry.register(Box::new(counter)).unwrap();
     let access = Access::new(apps.keys.clone(), &registry).unwrap();
     let (feed, deployments) = (apps.feed.clone(), apps.clone());
+    let may_stand_by = apps.stands_by;
     let (witnesses, time_limit) = (None, super::LOCAL_TIME_LIMIT);
     router(ApiState {
         apps,
@@ -212,7 +215,7 @@ fn router_of(apps: Arc<FakeApps>) -> Router {
         allowed_hosts,
         witnesses,
         time_limit,
-        may_stand_by: false,
+        may_stand_by,
     })
 }
 

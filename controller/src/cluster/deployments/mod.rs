@@ -26,7 +26,7 @@ pub(crate) use self::{
     schedule::{is_scheduled, run as run_schedules},
 };
 use super::by_hand::{Board, ByHand};
-use crate::traits::{BoxFuture, DeploymentError, Deployments};
+use crate::traits::{BoxFuture, DeploymentError, Deployments, last_scaled};
 
 /// How long the API server may take to say that it is there.
 const READY_WITHIN: Duration = Duration::from_secs(3);
@@ -79,6 +79,11 @@ impl Deployments for KubeDeployments {
         Box::pin(async move {
             let deployment = self.read(of).await?;
             let app = self.by_hand.app_of(of).and_then(|app| self.by_hand.shown(&app));
+            let plain = plain::status(of, &deployment);
+            let last_scale_time = match &app {
+                Some(app) => last_scaled(app),
+                None => plain.last_scale_time,
+            };
             let scheduled = match &app {
                 Some(app) => app.schedule.as_ref().map(|schedule| schedule.at),
                 None => schedule::of(&deployment.metadata).map(|schedule| schedule.at),
@@ -86,7 +91,8 @@ impl Deployments for KubeDeployments {
             Ok(DeploymentStatus {
                 scheduled_scale_up: scheduled,
                 phase: app.map(|app| app.phase),
-                ..plain::status(of, &deployment)
+                last_scale_time,
+                ..plain
             })
         })
     }

@@ -10,7 +10,7 @@ use k8s_openapi::{
 use kube::{Api, Client, core::PartialObjectMeta};
 use reveille_core::{
     app::AppId,
-    resource::TargetSpec,
+    resource::{TargetSpec, names},
     scale::{DeploymentStatus, ScaleState, ScaleToZero, ScaleUp, ScaledToZero, ScaledUp},
 };
 
@@ -112,7 +112,12 @@ impl Plain {
             }
             previous = Some(scale.replicas);
             match self.scales.set(&which.namespace, &target, &scale.version, replicas).await {
-                Commit::Done => return Ok(scale.replicas),
+                Commit::Done => {
+                    if let Err(error) = schedule::note_scaled(&self.client, which).await {
+                        tracing::warn!(deployment = %which, %error, "when it was scaled is not noted");
+                    }
+                    return Ok(scale.replicas);
+                }
                 // Whether it was done shows when it is read again.
                 Commit::Conflict | Commit::Unknown(_) => {}
                 Commit::Refused(why) => {
@@ -172,17 +177,21 @@ pub(super) fn status(of: &AppId, deployment: &Deployment) -> DeploymentStatus {
         desired_replicas: desired,
         available_replicas: count(status.and_then(|status| status.available_replicas)),
         status: ScaleState::of(current, desired),
-        last_scale_time: last_scaled(deployment.metadata.managed_fields.as_deref().unwrap_or_default()),
+        last_scale_time: last_scaled(&deployment.metadata),
         scheduled_scale_up: None,
         phase: None,
     }
 }
 
-/// When somebody last wrote `/scale`. What `kubectl apply` does to the count is told apart from the rest of a manifest by
-/// nothing, and so is not counted.
-fn last_scaled(managers: &[ManagedFieldsEntry]) -> Option<Timestamp> {
+/// When it was last scaled: by the API as that has noted, by others as the API server keeps of writes of `/scale`, which it
+/// does not of a count of 0. What `kubectl apply` does to the count is told apart from the rest of a manifest by nothing,
+/// and so is not counted.
+fn last_scaled(metadata: &ObjectMeta) -> Option<Timestamp> {
+    let noted = metadata.annotations.as_ref().and_then(|all| all.get(names::LAST_SCALED));
+    let noted = noted.and_then(|text| text.parse().ok());
     let of_scale = |entry: &&ManagedFieldsEntry| entry.subresource.as_deref() == Some("scale");
-    managers.iter().filter(of_scale).filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max()
+    let managers = metadata.managed_fields.iter().flatten().filter(of_scale);
+    managers.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).chain(noted).max()
 }
 
 #[cfg(test)]
@@ -227,5 +236,10 @@ mod tests {
         ]);
         let time = shown(json!(1), json!({"replicas": 1}), managers).last_scale_time;
         assert_eq!(time, Some("2026-01-03T00:00:00Z".parse().unwrap()));
+        let noted = ObjectMeta {
+            annotations: Some([(names::LAST_SCALED.to_owned(), "2026-01-04T00:00:00Z".to_owned())].into()),
+            ..ObjectMeta::default()
+        };
+        assert_eq!(last_scaled(&noted), Some("2026-01-04T00:00:00Z".parse().unwrap()));
     }
 }

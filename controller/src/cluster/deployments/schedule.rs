@@ -64,7 +64,16 @@ pub(super) async fn write(
     scheduled: Option<&Scheduled>,
 ) -> Result<(), kube::Error> {
     let text = scheduled.map(|one| serde_json::to_string(one).expect("it is plain JSON"));
-    let patch = json!({"metadata": {"annotations": {names::SCHEDULED_SCALE_UP: text}}});
+    annotate(client, of, names::SCHEDULED_SCALE_UP, text).await
+}
+
+/// Notes that it was scaled just now.
+pub(super) async fn note_scaled(client: &Client, of: &AppId) -> Result<(), kube::Error> {
+    annotate(client, of, names::LAST_SCALED, Some(Timestamp::now().to_string())).await
+}
+
+async fn annotate(client: &Client, of: &AppId, name: &str, text: Option<String>) -> Result<(), kube::Error> {
+    let patch = json!({"metadata": {"annotations": {name: text}}});
     let api: Api<Deployment> = Api::namespaced(client.clone(), &of.namespace);
     api.patch_status(&of.name, &own_patch(), &Patch::Merge(patch)).await.map(|_| ())
 }
@@ -96,6 +105,8 @@ async fn fire(world: &World, deployment: &AppId, scheduled: &Scheduled) -> Resul
         let raised = scales.set(&deployment.namespace, &target, &scale.version, scheduled.replicas).await;
         match raised {
             Commit::Done => {
+                // Best effort, as it is for people to see.
+                let _ = note_scaled(&world.client, deployment).await;
                 let late_s = Timestamp::now().duration_since(scheduled.at).as_secs();
                 let Scheduled { at, replicas, reason } = scheduled;
                 tracing::info!(%deployment, %at, replicas, reason, late_s, "scaled up as scheduled");

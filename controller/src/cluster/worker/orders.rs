@@ -14,6 +14,7 @@ use crate::{
         gather,
         observe::Observed,
         phase::{self, between},
+        pods::PodView,
         traits::{AttemptEnd, Commit, Occasion},
         world::WorkError,
     },
@@ -46,6 +47,10 @@ impl Worker {
     /// Carries out the oldest order.
     pub(super) async fn carry_out(&mut self, mut seen: Observed) -> Result<Looked, WorkError> {
         let Some(order) = self.queue.pop_front() else { return Ok(AT_ONCE) };
+        if matches!(order.what, What::Sleep(_)) && comes_to_rest(&seen) {
+            self.queue.push_front(order);
+            return Ok(Looked::Again(STOPPING));
+        }
         if let Some(refusal) = refused(Timestamp::now(), &seen, &order.what) {
             let _ = order.reply.send(Err(refusal));
             return Ok(AT_ONCE);
@@ -196,6 +201,11 @@ enum Woken {
     /// It has to be tried again after so long.
     NotYet(Duration),
     Refused(String),
+}
+
+/// Whether it answers already, and is called awake in a moment.
+fn comes_to_rest(seen: &Observed) -> bool {
+    seen.status().phase == Some(Phase::Waking) && seen.pods.iter().any(PodView::serves)
 }
 
 /// What keeps an order from being carried out: pure.

@@ -1,0 +1,62 @@
+// Joins the parts: which view is shown, and who hears of what changes.
+
+import "./theme.js";
+import * as api from "./api.js";
+import * as app from "./app.js";
+import * as list from "./list.js";
+import * as live from "./live.js";
+import { say } from "./message.js";
+
+const $ = (id) => document.getElementById(id);
+
+function route(moveFocus) {
+  const match = /^#\/apps\/([^/]+)\/([^/]+)$/.exec(location.hash);
+  $("overview").hidden = !!match;
+  $("app").hidden = !match;
+  say("");
+  if (match) {
+    const [namespace, name] = match.slice(1).map(decodeURIComponent);
+    app.open(namespace, name);
+    document.title = `${name} – Reveille`;
+  } else {
+    app.close();
+    document.title = "Reveille";
+  }
+  if (moveFocus) (match ? $("app-title") : $("content")).focus();
+}
+
+live.listeners.apps = () => {
+  list.all();
+  const shown = $("app").dataset.app;
+  if (shown) app.changed(shown);
+};
+live.listeners.app = (name) => {
+  list.changed(name);
+  app.changed(name);
+};
+live.listeners.state = (state, why) => {
+  const place = $("connection");
+  if (place.dataset.state !== state) place.dataset.state = state;
+  if (place.textContent !== why) place.textContent = state === "refused" ? "a key is needed" : why;
+  if (state === "refused") {
+    $("key-form").hidden = false;
+    $("key-why").textContent = api.hasKey() ? why : "";
+    $("key").focus();
+  } else if (state === "live") {
+    $("key-form").hidden = true;
+    $("key").value = "";
+  }
+};
+
+$("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  api.useKey($("key").value.trim());
+  live.again();
+});
+addEventListener("hashchange", () => route(true));
+setInterval(() => {
+  if ($("app").hidden) list.tick();
+  else app.tick();
+}, 1_000);
+route(false);
+live.run();
