@@ -26,7 +26,7 @@ build: ## Build target/release/reveille
 
 .PHONY: test
 test: ## Run every test that this machine can run, and say what was skipped
-	@$(need) cargo cc curl nginx 'promtool?' 'prometheus?' 'h2load?' 'grpcio?' 'schemathesis?' 'triton?' 'cluster?'
+	@$(need) cargo cc curl nginx 'promtool?' 'prometheus?' 'h2load?' 'grpcio?' 'schemathesis?' 'triton?' 'cluster?' 'browser?'
 	@scripts/test.sh
 
 .PHONY: test-unit
@@ -58,6 +58,17 @@ test-local: ## End-to-end tests of local mode: real nginx, real clients
 test-cluster: ## End-to-end tests in a real Kubernetes (root; builds it once, ten minutes)
 	@$(need) cargo cc curl nginx 'cluster?'
 	@scripts/test.sh cluster
+
+.PHONY: test-browser
+test-browser: ## The dashboard in a real browser
+	@$(need) cargo cc 'browser?'
+	@scripts/test.sh browser
+
+.PHONY: screenshots
+screenshots: ## Take the pictures of the dashboard in docs/images
+	@$(need) cargo cc browser
+	@mkdir -p docs/images
+	@REVEILLE_SCREENSHOTS=$(CURDIR)/docs/images scripts/test.sh browser
 
 .PHONY: cluster
 cluster: ## A real Kubernetes in the foreground, to look around in; Ctrl-C ends it

@@ -187,6 +187,27 @@ need_schemathesis() {
     printf '%s\n' "$pins" >"$schemathesis/complete"
 }
 
+# The dashboard's tests: Debian's browser, and what drives it and looks for what is in people's way.
+readonly browser=target/tools/browser
+
+need_browser() {
+    local pins output
+    need_program chromium chromium
+    need_program node nodejs
+    pins=$(cat tests/browser/package-lock.json)
+    [ "$(cat "$browser/complete" 2>/dev/null)" != "$pins" ] || return 0
+    need_program npm npm
+    say "fetching what drives the browser ..."
+    rm -rf "$browser"
+    mkdir -p "$browser"
+    cp tests/browser/package.json tests/browser/package-lock.json "$browser"
+    if ! output=$(cd "$browser" && npm ci --ignore-scripts --no-audit --no-fund 2>&1); then
+        say "$output"
+        die "what drives the browser could not be fetched" "see what this says: cd $browser && npm ci"
+    fi
+    printf '%s\n' "$pins" >"$browser/complete"
+}
+
 # Triton without its container: NVIDIA's wheel has the server and its Python backend, which needs no GPU. The models
 # and the clients get a Python of their own each; about 440 MB in all.
 readonly triton=target/tools/triton
@@ -302,6 +323,7 @@ need() {
         wrk) need_program wrk wrk ;;
         grpcio) need_grpcio ;;
         schemathesis) need_schemathesis ;;
+        browser) need_browser ;;
         triton) need_triton ;;
         go) need_go ;;
         cluster) need_cluster ;;

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs tests and says at the end what ran, what was skipped and why; fails if anything failed.
 #
-#   scripts/test.sh [unit | core | loom | model | local | cluster]...
-#                                             all of it: unit local cluster model loom, with one build
+#   scripts/test.sh [unit | core | loom | model | local | cluster | browser]...
+#                                             all of it: unit local cluster model loom browser, with one build
 #
 # What the tests print is shown as it comes and kept in target/test-logs/. A test that cannot run here
 # prints a line `SKIPPED: name: reason`, or appends `skipped: name: reason` to $REVEILLE_TEST_REPORT; it is
@@ -27,7 +27,8 @@ unit=units and properties of every crate
 loom=the gate, every interleaving
 model=the protocol of sleep and wake, every order of events
 local=end to end, real servers and clients
-cluster=end to end, in a real Kubernetes'
+cluster=end to end, in a real Kubernetes
+browser=the dashboard, in a real browser'
 
 declare -A passed failed skipped millis
 tiers=()
@@ -107,6 +108,18 @@ run() { # TIER ENVIRONMENT... COMMAND...
 cargo=
 trap '[ -z "$cargo" ] || kill -TERM -- "-$cargo"; exit 130' INT TERM
 
+# The browser and what drives it are optional, as on a machine without Debian's packages.
+browser() {
+    local tools=target/tools/browser
+    if ! command -v chromium >/dev/null || ! command -v node >/dev/null || [ ! -e "$tools/complete" ]; then
+        enter browser
+        skip 'browser: there is no chromium, or nothing that drives it: `scripts/need.sh browser` says what is missing'
+        return
+    fi
+    run browser cargo build --quiet --locked -p reveille-cli -p reveille-tests-local --bins
+    run browser REVEILLE_BROWSER_TOOLS="$PWD/$tools" timeout --kill-after=5 300 node tests/browser/run.mjs
+}
+
 sum() { # NAME OF AN ARRAY
     local -n values=$1
     local total=0 value
@@ -159,9 +172,10 @@ for wanted in "$@"; do
         model) run model cargo test -p reveille-tests-model --locked --no-fail-fast ;;
         local) run local cargo test -p reveille-tests-local --locked --no-fail-fast ;;
         cluster) run cluster cargo test -p reveille-tests-cluster --locked --no-fail-fast ;;
+        browser) browser ;;
         loom) ;;
         *)
-            echo "error: unknown tier $wanted; there are: unit core loom model local cluster" >&2
+            echo "error: unknown tier $wanted; there are: unit core loom model local cluster browser" >&2
             exit 2
             ;;
     esac
@@ -171,6 +185,7 @@ for wanted in "$@"; do
                 cargo test -p reveille-core --test gate_loom --release --locked
             ;;
     esac
+    [ "$wanted" != all ] || browser
 done
 read_report
 summary
