@@ -235,7 +235,8 @@ stops() {
 keep_running() {
     cat <<TEXT
 
-Reveille still runs. In another terminal, try:
+Reveille still runs. Its dashboard: http://127.0.0.1:$admin/ui/
+In another terminal, try:
   curl -i $url
   export REVEILLE_SERVER=http://127.0.0.1:$admin
   $bin status web

@@ -81,7 +81,7 @@ pub struct View {
 }
 
 impl View {
-    /// The app as users see it, with what the activators last said of it.
+    /// The app as users see it, with what the activators last said of it. What it saved is told by the metrics.
     pub fn status(&self, now: Instant, reports: Vec<Report>) -> AppStatus {
         let entry = &self.entry;
         let said = |count: fn(&reveille_core::activity::Activity) -> u64| -> u64 {
@@ -122,6 +122,8 @@ impl View {
             retry_in_ms: retry_in.map(millis),
             awake_until: self.pin.filter(|pin| pin.at > now).map(|pin| pin.wall),
             schedule: None,
+            asleep_ms: 0,
+            saved: None,
             problem: None,
             pending: self.pending.clone(),
         }
@@ -205,6 +207,7 @@ impl Store {
         };
         if news {
             self.metrics.deadline(&entry.id, entry.policy.wake.deadline);
+            self.metrics.costs(&entry.id, entry.policy.cost, 1);
             self.metrics.phase(&entry.id, entry.phase);
             table.tell(&Change::App(entry));
         }

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::AppId,
+    cost::Saved,
     phase::Phase,
     quantity::HumanDuration,
     wake::{Outcome, StepAt, WakeId},
@@ -85,6 +86,12 @@ pub struct AppStatus {
     /// When it is woken, as a call of the Scale API asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
+    /// How long it was asleep in all, this sleep included, as long as Reveille knows it: milliseconds.
+    #[serde(default)]
+    pub asleep_ms: u64,
+    /// What that saved, if its `cost` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<Saved>,
     /// What is not as it should be, and what to do about it: of a cluster, the message of the condition `Ready`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,

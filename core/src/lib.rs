@@ -23,6 +23,7 @@ pub mod api;
 pub mod app;
 pub mod backoff;
 pub mod control;
+pub mod cost;
 pub mod decide;
 pub mod directory;
 pub mod gate;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::schema;
 
 /// A duration written as `500ms`, `90s`, `15m`, `2h`, `1d` or a sum such as `1h30m`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HumanDuration(pub Duration);
 
 /// A number of bytes written as `512`, `64Ki`, `64Mi` or `1Gi` (powers of 1024) or `64k`, `64M`, `1G` (powers of 1000).

@@ -292,8 +292,12 @@ export const tests = [
 
   ["pictures of it for the docs", async (t) => {
     const [web, slow, third] = [await freePort(), await freePort(), await freePort()];
-    const apps = app("web", web, { ttl: "10m" }) + app("resnet50", slow, { startMs: 3_000 }) + app("whisper", third);
-    const it = await t.with(Reveille.start(apps));
+    const more = '    cost: {perReplicaHour: "3.06"}\n';
+    const apps = app("web", web) + app("resnet50", slow, { startMs: 3_000, more }) + app("whisper", third, { more });
+    const slept = { asleep: "61h12m", amount: "187.27", currency: "USD" };
+    const savings = [{ namespace: "local", name: "resnet50", ...slept }, { namespace: "local", name: "whisper", ...slept }];
+    const state_ = JSON.stringify({ version: 1, schedules: [], savings });
+    const it = await t.with(Reveille.start(apps, { files: { "state.json": state_ } }));
     const page = await t.open(it.page, { viewport: { width: 1000, height: 420 }, deviceScaleFactor: 1 });
     await fetch(`http://127.0.0.1:${web}/`);
     await (await fetch(`http://127.0.0.1:${slow}/`)).text();

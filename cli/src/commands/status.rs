@@ -159,6 +159,11 @@ pub(super) fn details(app: &AppStatus, now: Timestamp, palette: Palette) -> Vec<
     if let Some(millis) = app.retry_in_ms {
         field("next try", &format!("in {} at the earliest", compact(Duration::from_millis(millis))));
     }
+    if app.asleep_ms > 0 {
+        let asleep = compact(Duration::from_millis(app.asleep_ms));
+        let saved = app.saved.as_ref().map(|saved| format!("; saved {} {}", saved.amount, saved.currency));
+        field("asleep", &printable(&format!("{asleep} in all{}", saved.unwrap_or_default())));
+    }
     if let Some(problem) = &app.problem {
         field("problem", &printable(problem));
     }

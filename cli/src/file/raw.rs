@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use reveille_core::{
+    cost::CostSpec,
     directory::{Protocol, UpstreamProtocol},
     policy::{HoldSpec, IdleSpec, PolicySpec, Preset, ProbesSpec, TimeoutsSpec, WakeSpec},
     quantity::HumanDuration,
@@ -44,6 +45,7 @@ pub(super) struct RawApp {
     pub(super) timeouts: TimeoutsSpec,
     concurrency: Option<u32>,
     pub(super) upgrades: Option<Vec<String>>,
+    cost: Option<CostSpec>,
 }
 
 impl RawApp {
@@ -58,6 +60,7 @@ impl RawApp {
             timeouts: std::mem::take(&mut self.timeouts),
             concurrency: self.concurrency,
             upgrades: self.upgrades.take(),
+            cost: self.cost.take(),
         }
     }
 }

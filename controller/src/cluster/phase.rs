@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use reveille_core::{
+    cost::Cost,
     phase::Phase,
     quantity::HumanDuration,
     resource::{LastWake, Reason, ScaledAppStatus, StepStatus, WakeBlocked, WakeInProgress, WakeResult},
@@ -44,6 +45,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) generation: i64,
     /// How long a wake may take; none if it is left alone.
     pub(crate) deadline: Option<Duration>,
+    /// What a replica costs.
+    pub(crate) cost: Option<&'a Cost>,
 }
 
 /// What a step of the phases asks for.
@@ -68,6 +71,7 @@ pub(crate) fn advance(now: Timestamp, status: &mut ScaledAppStatus, seen: &Seen<
         return Then::Nothing;
     }
     status.wake_on_request = None;
+    add_up(now, status, seen.cost);
     // One that was asleep is waking first, however quick it was.
     let may_be_awake = match status.phase {
         Some(Phase::Awake) => true,
@@ -155,6 +159,16 @@ pub(crate) fn failure(status: &ScaledAppStatus) -> Option<(Reason, String)> {
     Some((reason, happened.to_owned()))
 }
 
+/// Adds the sleep that ends to what was saved.
+pub(crate) fn add_up(now: Timestamp, status: &mut ScaledAppStatus, cost: Option<&Cost>) {
+    if status.phase != Some(Phase::Asleep) {
+        return;
+    }
+    let slept = status.since.as_ref().map_or(Duration::ZERO, |since| between(since.0, now));
+    let replicas = status.former_replicas.unwrap_or(1);
+    status.savings.get_or_insert_default().add(slept, replicas, cost);
+}
+
 /// The kind of a failure, as metrics and the API name it.
 pub(crate) fn kind(reason: Reason) -> FailureKind {
     match reason {
@@ -173,7 +187,14 @@ pub(crate) fn enter(now: Timestamp, status: &mut ScaledAppStatus, phase: Phase) 
 }
 
 /// A wake by hand begins, before its replicas are seen.
-pub(crate) fn begin_by_hand(now: Timestamp, status: &mut ScaledAppStatus, name: &str, trigger: String) {
+pub(crate) fn begin_by_hand(
+    now: Timestamp,
+    status: &mut ScaledAppStatus,
+    cost: Option<&Cost>,
+    name: &str,
+    trigger: String,
+) {
+    add_up(now, status, cost);
     enter(now, status, Phase::Waking);
     status.wake.get_or_insert_with(|| WakeInProgress { trigger: Some(trigger), ..begun(now, name) });
 }

@@ -18,6 +18,7 @@ fn seen(asked: u32, serving: u32) -> Seen<'static> {
         name: "web",
         generation: 1,
         deadline: Some(Duration::from_secs(60)),
+        cost: None,
     }
 }
 
@@ -123,4 +124,23 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn each_sleep_is_added_to_what_was_saved_when_it_ends_and_once() {
+    let price = reveille_core::cost::CostSpec {
+        per_replica_hour: "3.6".parse().unwrap(),
+        currency: reveille_core::cost::Currency::default(),
+    };
+    let cost = price.resolve().unwrap();
+    let mut status = ScaledAppStatus { former_replicas: Some(2), ..ScaledAppStatus::default() };
+    advance(at(0), &mut status, &seen(0, 0));
+    advance(at(60), &mut status, &Seen { cost: Some(&cost), ..seen(0, 0) });
+    assert_eq!(status.savings, None, "it goes on");
+    for second in [100, 101, 150] {
+        advance(at(second), &mut status, &Seen { cost: Some(&cost), ..seen(2, 0) });
+    }
+    let savings = status.savings.clone().unwrap();
+    assert_eq!(savings.asleep.0, Duration::from_secs(100));
+    assert_eq!(savings.told(None).unwrap().amount, "0.2", "2 replicas for 100 s at 3.6 an hour");
 }

@@ -174,6 +174,7 @@ fn look<'a>(now: Timestamp, seen: &'a Observed, asked: u32, status: &ScaledAppSt
         deadline: app
             .filter(|_| seen.app.metadata.deletion_timestamp.is_none())
             .map(|app| app.policy.wake.deadline),
+        cost: seen.resolved.as_ref().ok().and_then(|app| app.policy.cost.as_ref()),
     }
 }
 

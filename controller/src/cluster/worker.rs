@@ -212,6 +212,8 @@ impl Worker {
         }
         if let Ok(app) = &seen.resolved {
             self.world.metrics.deadline(&self.id, app.policy.wake.deadline);
+            let former = plan.status.former_replicas.unwrap_or(1);
+            self.world.metrics.costs(&self.id, app.policy.cost, former);
         }
         self.write_status(&mut seen.app, &plan.status).await?;
         if !plan.join.is_empty() {

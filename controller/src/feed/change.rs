@@ -57,7 +57,14 @@ fn lasting(wake: &WakeStatus) -> WakeStatus {
 }
 
 fn of_no_time(status: &AppStatus) -> AppStatus {
-    AppStatus { sleeps_in_ms: None, retry_in_ms: None, wake: None, ..status.clone() }
+    AppStatus {
+        sleeps_in_ms: None,
+        retry_in_ms: None,
+        asleep_ms: 0,
+        saved: None,
+        wake: None,
+        ..status.clone()
+    }
 }
 
 fn sleeps_at_another_time(before: (Timestamp, &AppStatus), now: (Timestamp, &AppStatus)) -> bool {

@@ -26,7 +26,8 @@ impl Local {
             None => Vec::new(),
         };
         let schedule = self.schedules.get(&view.entry.id);
-        AppStatus { schedule, ..view.status(now(), reports) }
+        let (asleep_ms, saved) = self.schedules.metrics().saved(&view.entry.id);
+        AppStatus { schedule, asleep_ms, saved, ..view.status(now(), reports) }
     }
 
     /// Starts a wake, or joins the one in progress.

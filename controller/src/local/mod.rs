@@ -72,22 +72,18 @@ impl Local {
     /// # Panics
     /// If the registry holds the control plane's metrics already.
     pub fn start(apps: Vec<Arc<LocalApp>>, options: Options, registry: &Registry) -> Arc<Self> {
-        let schedules = Schedules::load(options.state, Timestamp::now);
-        Self::start_with(apps, Guarded { guardian_exe: options.guardian_exe }, schedules, registry)
+        let metrics = Metrics::register(registry).expect("a registry is given to one control plane only");
+        let schedules = Schedules::load(options.state, Timestamp::now, metrics);
+        Self::start_with(apps, Guarded { guardian_exe: options.guardian_exe }, schedules)
     }
 
-    fn start_with<R: Runner>(
-        apps: Vec<Arc<LocalApp>>,
-        runner: R,
-        schedules: Schedules,
-        registry: &Registry,
-    ) -> Arc<Self> {
-        let metrics = Metrics::register(registry).expect("a registry is given to one control plane only");
-        let table = Table::new(metrics, runner);
+    fn start_with<R: Runner>(apps: Vec<Arc<LocalApp>>, runner: R, schedules: Schedules) -> Arc<Self> {
+        let table = Table::new(schedules.metrics(), runner);
         table.reload(apps);
         let local = Arc::new(Self { table, schedules, feed: Feed::new() });
         tokio::spawn(watch::run(Arc::clone(&local)));
         tokio::spawn(schedule::run(Arc::clone(&local)));
+        tokio::spawn(schedule::keep_savings(Arc::clone(&local)));
         local
     }
 
@@ -127,6 +123,8 @@ impl Local {
 
     /// Stops every app: SIGTERM, its grace, SIGKILL. Returns when all are gone; nothing is woken any more.
     pub async fn shutdown(&self) {
+        // Before the apps are gone, and with them what is known of them.
+        self.schedules.keep_savings().await;
         self.table.shutdown().await;
     }
 }

@@ -8,23 +8,29 @@
 //! it is looked at every second while anything is to come.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
-use reveille_core::{api::Schedule, app::AppId};
+use reveille_core::{api::Schedule, app::AppId, cost::Savings};
 use tokio::sync::Notify;
 
 use super::{
     Local,
     state::{self, Kept},
 };
-use crate::traits::{Apps, Refusal};
+use crate::{
+    metrics::Metrics,
+    traits::{Apps, Refusal},
+};
 
 /// How often the wall clock is looked at while a wake is to come.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it is written what apps have saved.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -33,7 +39,11 @@ pub(super) struct Schedules {
     /// The wall clock, which tests choose.
     wall: fn() -> Timestamp,
     /// A plain lock, held to look something up or to take over what was written.
-    kept: Mutex<Kept>,
+    kept: Mutex<BTreeMap<AppId, Schedule>>,
+    /// Where it is known what apps have saved, which stands in the same file.
+    metrics: Arc<Metrics>,
+    /// What the file says of that.
+    saved: Mutex<BTreeMap<AppId, Savings>>,
     /// Held while the file is written, so that two writes do not pass each other.
     writing: tokio::sync::Mutex<()>,
     set: Notify,
@@ -41,18 +51,26 @@ pub(super) struct Schedules {
 
 impl Schedules {
     /// Those of the file. Without a file nothing can be scheduled.
-    pub(super) fn load(file: Option<PathBuf>, wall: fn() -> Timestamp) -> Self {
-        let kept = file.as_deref().map(state::read).unwrap_or_default();
-        for (app, schedule) in &kept {
+    pub(super) fn load(file: Option<PathBuf>, wall: fn() -> Timestamp, metrics: Arc<Metrics>) -> Self {
+        let Kept { schedules, savings } = file.as_deref().map(state::read).unwrap_or_default();
+        metrics.restore(savings.clone());
+        for (app, schedule) in &schedules {
             tracing::info!(app = %app, at = %schedule.at, reason = schedule.reason, "a wake is scheduled");
         }
         Self {
             file,
             wall,
-            kept: Mutex::new(kept),
+            kept: Mutex::new(schedules),
+            metrics,
+            saved: Mutex::new(savings),
             writing: tokio::sync::Mutex::default(),
             set: Notify::new(),
         }
+    }
+
+    /// Where it is known what apps have saved.
+    pub(super) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
     }
 
     /// The app's.
@@ -80,14 +98,7 @@ impl Schedules {
             return Ok(before);
         }
         let written = match self.file.clone() {
-            Some(file) => {
-                let kept = kept.clone();
-                let shown = file.display().to_string();
-                // Writing waits for the disk, and this thread has apps to wake.
-                let written = tokio::task::spawn_blocking(move || state::write(&file, &kept)).await;
-                let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-                written.map_err(|error| format!("the state file {shown} cannot be written: {error}"))
-            }
+            Some(file) => self.write(file, kept.clone()).await,
             None => Err("there is no place for a state file; start Reveille with --state FILE".to_owned()),
         };
         if written.is_ok() || schedule.is_none() {
@@ -95,6 +106,31 @@ impl Schedules {
             self.set.notify_one();
         }
         written.map(|()| before)
+    }
+
+    async fn write(&self, file: PathBuf, schedules: BTreeMap<AppId, Schedule>) -> Result<(), String> {
+        let savings = self.metrics.all_savings();
+        let kept = Kept { schedules, savings: savings.clone() };
+        let shown = file.display().to_string();
+        // Writing waits for the disk, and this thread has apps to wake.
+        let written = tokio::task::spawn_blocking(move || state::write(&file, &kept)).await;
+        let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        written.map_err(|error| format!("the state file {shown} cannot be written: {error}"))?;
+        *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = savings;
+        Ok(())
+    }
+
+    /// Writes what apps have saved, if the file says something else.
+    pub(super) async fn keep_savings(&self) {
+        let Some(file) = self.file.clone() else { return };
+        let _writing = self.writing.lock().await;
+        if *self.saved.lock().unwrap_or_else(PoisonError::into_inner) == self.metrics.all_savings() {
+            return;
+        }
+        let schedules = self.lock().clone();
+        if let Err(error) = self.write(file, schedules).await {
+            tracing::warn!("what apps have saved is not kept: {error}");
+        }
     }
 
     /// Those whose time has come.
@@ -115,8 +151,16 @@ impl Schedules {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<AppId, Schedule>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps what apps have saved, until the runtime ends: after a crash at most so much is not known.
+pub(super) async fn keep_savings(local: Arc<Local>) {
+    loop {
+        tokio::time::sleep(KEEP_EVERY).await;
+        local.schedules.keep_savings().await;
     }
 }
 

@@ -63,7 +63,7 @@ async fn done(bed: &Bed) {
 }
 
 fn bed(folder: &Folder) -> Bed {
-    Bed::scheduled(Schedules::load(Some(folder.0.join("state.json")), wall))
+    Bed::scheduled(Schedules::load(Some(folder.0.join("state.json")), wall, Arc::default()))
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,7 +145,7 @@ async fn what_cannot_be_stored_is_not_promised() {
     for (file, says) in
         [(None, "--state FILE"), (Some(folder.0.join("file/state.json")), "cannot be written")]
     {
-        let bed = Bed::scheduled(Schedules::load(file, wall));
+        let bed = Bed::scheduled(Schedules::load(file, wall, Arc::default()));
         let failed = bed.local.scale_to_zero(&web, zero(Some(after(60)))).await.unwrap_err();
         assert!(matches!(&failed, DeploymentError::Failed(why) if why.contains(says)), "{failed:?}");
         assert_eq!(bed.local.get(&web).await.unwrap().schedule, None);

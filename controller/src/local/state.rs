@@ -1,4 +1,4 @@
-//! The state file: what has to outlive this process, which is the wakes that are to come.
+//! The state file: what has to outlive this process, which is the wakes that are to come and what apps have saved.
 //!
 //! It is written whole to a file beside it, flushed to the disk and renamed: after a crash at any moment there is the
 //! old one or the new one. One that cannot be understood is put aside, not overwritten, and said in the log.
@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use reveille_core::{api::Schedule, app::AppId};
+use reveille_core::{api::Schedule, app::AppId, cost::Savings};
 use serde::{Deserialize, Serialize};
 
 /// The form of the file. Another one is of another version, and not understood.
@@ -23,6 +23,17 @@ const VERSION: u32 = 1;
 struct State {
     version: u32,
     schedules: Vec<Entry>,
+    /// Of an older Reveille there are none.
+    #[serde(default)]
+    savings: Vec<Saved>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Saved {
+    #[serde(flatten)]
+    app: AppId,
+    #[serde(flatten)]
+    savings: Savings,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,17 +44,23 @@ struct Entry {
     schedule: Schedule,
 }
 
-/// What is to come, by app.
-pub(super) type Kept = BTreeMap<AppId, Schedule>;
+/// What is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// What is to come, by app.
+    pub(super) schedules: BTreeMap<AppId, Schedule>,
+    /// What each app has saved.
+    pub(super) savings: BTreeMap<AppId, Savings>,
+}
 
 /// Reads the file; nothing is to come if there is none.
 pub(super) fn read(path: &Path) -> Kept {
     let text = match fs::read(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Kept::new(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Kept::default(),
         Err(error) => {
-            tracing::error!(file = %path.display(), "the state file cannot be read, scheduled wakes are forgotten: {error}");
-            return Kept::new();
+            tracing::error!(file = %path.display(), "the state file cannot be read, scheduled wakes and savings are forgotten: {error}");
+            return Kept::default();
         }
     };
     match parse(&text) {
@@ -53,9 +70,9 @@ pub(super) fn read(path: &Path) -> Kept {
             let put_aside = fs::rename(path, &aside);
             tracing::error!(
                 file = %path.display(), aside = %aside.display(), put_aside = put_aside.is_ok(),
-                "the state file cannot be understood, scheduled wakes are forgotten: {error}"
+                "the state file cannot be understood, scheduled wakes and savings are forgotten: {error}"
             );
-            Kept::new()
+            Kept::default()
         }
     }
 }
@@ -65,7 +82,10 @@ fn parse(text: &[u8]) -> Result<Kept, String> {
     if state.version != VERSION {
         return Err(format!("it is of version {}, this Reveille knows version {VERSION}", state.version));
     }
-    Ok(state.schedules.into_iter().map(|entry| (entry.app, entry.schedule)).collect())
+    Ok(Kept {
+        schedules: state.schedules.into_iter().map(|entry| (entry.app, entry.schedule)).collect(),
+        savings: state.savings.into_iter().map(|saved| (saved.app, saved.savings)).collect(),
+    })
 }
 
 /// Writes the file, and its folder if there is none.
@@ -74,7 +94,12 @@ fn parse(text: &[u8]) -> Result<Kept, String> {
 /// If that is not on the disk; the file is then what it was.
 pub(super) fn write(path: &Path, kept: &Kept) -> io::Result<()> {
     let entry = |(app, schedule): (&AppId, &Schedule)| Entry { app: app.clone(), schedule: schedule.clone() };
-    let state = State { version: VERSION, schedules: kept.iter().map(entry).collect() };
+    let saved = |(app, savings): (&AppId, &Savings)| Saved { app: app.clone(), savings: savings.clone() };
+    let state = State {
+        version: VERSION,
+        schedules: kept.schedules.iter().map(entry).collect(),
+        savings: kept.savings.iter().map(saved).collect(),
+    };
     let mut text = serde_json::to_vec_pretty(&state).map_err(io::Error::other)?;
     text.push(b'\n');
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -106,30 +131,31 @@ mod tests {
     fn what_is_written_is_read() {
         let folder = Folder::new("state");
         let path = folder.0.join("deeper/state.json");
-        assert_eq!(read(&path), Kept::new());
+        assert_eq!(read(&path), Kept::default());
         let schedule =
             Schedule { at: "2026-01-02T03:04:05Z".parse().unwrap(), reason: "night\n\"é\"".into() };
-        let kept = Kept::from([(AppId::local("web"), schedule)]);
+        let mut savings = Savings::default();
+        savings.add(std::time::Duration::from_secs(7), 1, None);
+        let web = AppId::local("web");
+        let kept = Kept { schedules: [(web.clone(), schedule)].into(), savings: [(web, savings)].into() };
         write(&path, &kept).unwrap();
         assert_eq!(read(&path), kept);
-        write(&path, &Kept::new()).unwrap();
-        assert_eq!(read(&path), Kept::new());
+        write(&path, &Kept::default()).unwrap();
+        assert_eq!(read(&path), Kept::default());
     }
 
     #[test]
     fn half_a_write_changes_nothing_and_nonsense_is_put_aside() {
         let folder = Folder::new("broken");
         let path = folder.0.join("state.json");
-        let kept = Kept::from([(
-            AppId::local("web"),
-            Schedule { at: jiff::Timestamp::UNIX_EPOCH, reason: "x".into() },
-        )]);
+        let schedule = Schedule { at: jiff::Timestamp::UNIX_EPOCH, reason: "x".into() };
+        let kept = Kept { schedules: [(AppId::local("web"), schedule)].into(), ..Kept::default() };
         write(&path, &kept).unwrap();
         fs::write(beside(&path, ".new"), "{\"version\": 1, \"sche").unwrap();
         assert_eq!(read(&path), kept, "as after a crash in the middle");
         for text in ["", "{", "[]", r#"{"version": 2, "schedules": []}"#] {
             fs::write(&path, text).unwrap();
-            assert_eq!(read(&path), Kept::new());
+            assert_eq!(read(&path), Kept::default());
             assert_eq!(fs::read_to_string(beside(&path, ".broken")).unwrap(), text);
             assert!(!path.exists());
         }

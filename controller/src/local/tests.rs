@@ -74,7 +74,7 @@ pub(super) struct Bed {
 
 impl Bed {
     pub(super) fn new(apps: Vec<LocalApp>) -> Self {
-        Self::with(apps, Schedules::load(None, Timestamp::now))
+        Self::with(apps, Schedules::load(None, Timestamp::now, Arc::default()))
     }
 
     /// One app, `web`, whose wakes may be scheduled.
@@ -86,7 +86,8 @@ impl Bed {
         let (runner, _) = FakeRunner::new();
         runner.start_by_themselves();
         let registry = Registry::new();
-        let local = Local::start_with(shared(apps), runner, schedules, &registry);
+        schedules.metrics().register_in(&registry).unwrap();
+        let local = Local::start_with(shared(apps), runner, schedules);
         let activator =
             Activator { activity: Mutex::default(), last_work: Mutex::new(now()), shut: 0.into() };
         let activator = Arc::new(activator);

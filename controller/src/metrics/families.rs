@@ -26,6 +26,7 @@ pub(super) struct Families {
     app_phase: Desc,
     sleeps: Desc,
     asleep: Desc,
+    saved: Desc,
 }
 
 impl Families {
@@ -62,6 +63,11 @@ impl Families {
                 Some("outcome"),
             )?,
             asleep: desc("reveille_asleep_seconds_total", "Time that the app has been asleep.", None)?,
+            saved: desc(
+                "reveille_saved_cost_total",
+                "What its sleep has saved, by the price of a replica's hour that its `cost` names.",
+                Some("currency"),
+            )?,
         })
     }
 
@@ -74,6 +80,7 @@ impl Families {
             &self.app_phase,
             &self.sleeps,
             &self.asleep,
+            &self.saved,
         ]
     }
 
@@ -81,7 +88,7 @@ impl Families {
     pub(super) fn of(&self, apps: &BTreeMap<AppId, Series>, now: Instant) -> Vec<MetricFamily> {
         let (mut wakes, mut sleeps, mut phases) = (Vec::new(), Vec::new(), Vec::new());
         let (mut durations, mut steps, mut asleep) = (Vec::new(), Vec::new(), Vec::new());
-        let mut deadlines = Vec::new();
+        let (mut deadlines, mut saved) = (Vec::new(), Vec::new());
         for (app, series) in apps {
             for (outcome, count) in wake_outcomes().zip(series.wakes) {
                 wakes.push(counter(labels(app, Some(("outcome", outcome))), float(count)));
@@ -94,7 +101,12 @@ impl Families {
                     let is_it = u64::from(one == phase);
                     phases.push(gauge(labels(app, Some(("phase", one.as_str()))), float(is_it)));
                 }
-                asleep.push(counter(labels(app, None), series.asleep(now).as_secs_f64()));
+                let savings = series.savings(now);
+                asleep.push(counter(labels(app, None), savings.asleep.0.as_secs_f64()));
+                if let (Some(amount), Some(currency)) = (savings.amount, savings.currency) {
+                    let labels = labels(app, Some(("currency", currency.as_str())));
+                    saved.push(counter(labels, amount.as_f64()));
+                }
             }
             deadlines
                 .extend(series.deadline.map(|deadline| gauge(labels(app, None), deadline.as_secs_f64())));
@@ -115,6 +127,7 @@ impl Families {
             (&self.app_phase, MetricType::GAUGE, phases),
             (&self.sleeps, MetricType::COUNTER, sleeps),
             (&self.asleep, MetricType::COUNTER, asleep),
+            (&self.saved, MetricType::COUNTER, saved),
         ];
         families
             .into_iter()

@@ -20,6 +20,7 @@ use prometheus::{
 };
 use reveille_core::{
     app::AppId,
+    cost::{Cost, Saved, Savings},
     phase::Phase,
     wake::{FailureKind, Outcome},
 };
@@ -41,6 +42,8 @@ const WAKE_FAILURES: [FailureKind; 5] = [
 pub struct Metrics {
     /// A plain lock, held for arithmetic, and while somebody who asks is told.
     apps: Mutex<BTreeMap<AppId, Series>>,
+    /// What apps saved before this process that are not added yet.
+    before: Mutex<BTreeMap<AppId, Savings>>,
 }
 
 impl Metrics {
@@ -50,13 +53,26 @@ impl Metrics {
     /// If the registry holds one of these names already.
     pub fn register(registry: &Registry) -> prometheus::Result<Arc<Self>> {
         let metrics = Arc::new(Self::default());
-        registry.register(Box::new(Told { metrics: metrics.clone(), families: Families::new()? }))?;
+        metrics.register_in(registry)?;
         Ok(metrics)
+    }
+
+    /// Registers them.
+    ///
+    /// # Errors
+    /// If the registry holds one of these names already.
+    pub fn register_in(self: &Arc<Self>, registry: &Registry) -> prometheus::Result<()> {
+        registry.register(Box::new(Told { metrics: Arc::clone(self), families: Families::new()? }))
     }
 
     /// Makes a new app's series.
     pub(crate) fn add(&self, app: &AppId) {
-        self.lock().entry(app.clone()).or_default();
+        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).remove(app);
+        let mut apps = self.lock();
+        let series = apps.entry(app.clone()).or_default();
+        if let Some(savings) = before {
+            series.restore(savings);
+        }
     }
 
     /// Removes an app's series.
@@ -67,6 +83,29 @@ impl Metrics {
     /// This is the app's `wake.deadline` from now on. Whoever looks at holds and wakes can tell by it what is long.
     pub(crate) fn deadline(&self, app: &AppId, deadline: Duration) {
         self.note(app, |series| series.deadline = Some(deadline));
+    }
+
+    /// What the app costs from now on, and how many replicas of it sleep.
+    pub(crate) fn costs(&self, app: &AppId, cost: Option<Cost>, replicas: u32) {
+        self.note(app, |series| series.costs(cost, replicas, now()));
+    }
+
+    /// What apps saved before this process; to be said before they are added.
+    pub(crate) fn restore(&self, savings: BTreeMap<AppId, Savings>) {
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner) = savings;
+    }
+
+    /// How long the app was asleep in milliseconds, and what that saved.
+    pub(crate) fn saved(&self, app: &AppId) -> (u64, Option<Saved>) {
+        self.lock().get(app).map(|series| series.told(now())).unwrap_or_default()
+    }
+
+    /// The same of every app, to be kept.
+    pub(crate) fn all_savings(&self) -> BTreeMap<AppId, Savings> {
+        let now = now();
+        let apps = self.lock();
+        let all = apps.iter().map(|(app, series)| (app.clone(), series.savings(now)));
+        all.filter(|(_, savings)| *savings != Savings::default()).collect()
     }
 
     /// Removes every app's series: somebody else knows better by now.

@@ -2,10 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use reveille_core::{phase::Phase, wake::Step};
+use reveille_core::{
+    cost::{Cost, Saved, Savings},
+    phase::Phase,
+    wake::Step,
+};
 
 use super::wake_outcomes;
-use crate::sleep::SleepOutcome;
+use crate::{sleep::SleepOutcome, wakes::millis};
 
 /// Seconds; from a local process that is there at once to a GPU node that has to be bought first.
 pub(super) const BUCKETS: [f64; 18] = [
@@ -24,7 +28,10 @@ pub(super) struct Series {
     pub(super) deadline: Option<Duration>,
     /// Of wakes that succeeded; apps that never woke have no room for them.
     pub(super) woken: Option<Box<Woken>>,
-    asleep: Duration,
+    /// What it costs, and how many replicas sleep.
+    cost: Option<Cost>,
+    replicas: u32,
+    savings: Savings,
     asleep_since: Option<Instant>,
 }
 
@@ -57,15 +64,37 @@ impl Histogram {
 
 impl Series {
     pub(super) fn phase(&mut self, phase: Phase, now: Instant) {
-        self.asleep = self.asleep(now);
+        self.savings = self.savings(now);
         self.asleep_since = (phase == Phase::Asleep).then_some(now);
         self.phase = Some(phase);
     }
 
-    /// How long it has been asleep: grows while nothing happens.
-    pub(super) fn asleep(&self, now: Instant) -> Duration {
+    /// How long it has been asleep, and what that saved: grows while nothing happens.
+    pub(super) fn savings(&self, now: Instant) -> Savings {
         let present = self.asleep_since.map(|since| now.saturating_duration_since(since));
-        self.asleep + present.unwrap_or_default()
+        self.savings.with(present, self.replicas, self.cost.as_ref())
+    }
+
+    /// The same as the API shows it.
+    pub(super) fn told(&self, now: Instant) -> (u64, Option<Saved>) {
+        let savings = self.savings(now);
+        let rate = self.cost.as_ref().filter(|_| self.asleep_since.is_some());
+        (millis(savings.asleep.0), savings.told(rate.map(|cost| (self.replicas, cost))))
+    }
+
+    /// What was saved before this process.
+    pub(super) fn restore(&mut self, savings: Savings) {
+        self.savings = savings;
+    }
+
+    /// What it costs from now on, and how many replicas sleep.
+    pub(super) fn costs(&mut self, cost: Option<Cost>, replicas: u32, now: Instant) {
+        if (self.cost, self.replicas) != (cost, replicas) {
+            // What was saved before was saved at the price of before.
+            self.savings = self.savings(now);
+            self.asleep_since = self.asleep_since.map(|_| now);
+            (self.cost, self.replicas) = (cost, replicas);
+        }
     }
 
     pub(super) fn wake_ended(&mut self, outcome: &str) {

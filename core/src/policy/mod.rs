@@ -27,7 +27,10 @@ pub use spec::{
     TcpReadinessSpec, TimeoutsSpec, Ttl, WakeSpec,
 };
 
-use crate::probes::{Pattern, ProbeAnswer};
+use crate::{
+    cost::Cost,
+    probes::{Pattern, ProbeAnswer},
+};
 
 /// What holds for an app. See the [module](self).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub struct Policy {
     pub concurrency: Option<NonZeroU32>,
     /// Protocols that a client may change to by `Upgrade`, in lower case. Never `h2c`.
     pub upgrades: Arc<[String]>,
+    /// What a replica costs.
+    pub cost: Option<Cost>,
 }
 
 /// When an app falls asleep.

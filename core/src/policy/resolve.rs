@@ -44,6 +44,9 @@ impl PolicySpec {
                 NonZeroU32::new(n)
             }),
             upgrades: check.upgrades(self.upgrades.as_deref()),
+            cost: self.cost.as_ref().and_then(|cost| {
+                cost.resolve().map_err(|reason| check.problem("cost.perReplicaHour", reason)).ok()
+            }),
         };
         check.finish(policy)
     }

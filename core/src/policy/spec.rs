@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Preset, ranges, rules};
 use crate::{
+    cost::CostSpec,
     probes::ProbeAnswer,
     quantity::{ByteSize, HumanDuration},
     schema,
@@ -38,6 +39,9 @@ pub struct PolicySpec {
     /// Protocols that clients may change to by `Upgrade`, such as `websocket` or `spdy/3.1`. Default: websocket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upgrades: Option<Vec<String>>,
+    /// What a replica costs: to tell what its sleep saves. Default: not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostSpec>,
 }
 
 /// When an app falls asleep.

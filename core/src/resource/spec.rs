@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ScaledAppStatus, ScrapeSpec, rules};
 use crate::{
+    cost::CostSpec,
     policy::{
         self, HoldSpec, IdleSpec, PolicySpec, Preset, ProbesSpec, ReadinessSpec, TimeoutsSpec, Ttl, WakeSpec,
         ranges,
@@ -76,6 +77,9 @@ pub struct ScaledAppSpec {
     #[schemars(transform = policy::rules::upgrades())]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrades: Option<Vec<String>>,
+    /// What a replica costs: to tell what its sleep saves, in status.savings. Default: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostSpec>,
 }
 
 /// The workload: anything with a /scale subresource.
@@ -185,6 +189,7 @@ impl ScaledAppSpec {
             timeouts,
             concurrency,
             upgrades,
+            cost,
         } = self;
         PolicySpec {
             preset: *preset,
@@ -195,6 +200,7 @@ impl ScaledAppSpec {
             timeouts: timeouts.clone(),
             concurrency: *concurrency,
             upgrades: upgrades.clone(),
+            cost: cost.clone(),
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::condition;
 use crate::{
+    cost::Savings,
     directory::{Protocol, UpstreamProtocol},
     phase::Phase,
     policy::PortRef,
@@ -63,6 +64,9 @@ pub struct ScaledAppStatus {
     /// False after a sleep by hand that said so: requests are refused instead of waking the app. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wake_on_request: Option<bool>,
+    /// How long it was asleep, and what that saved. Added up at the end of each sleep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub savings: Option<Savings>,
     /// The app is not put to sleep before, as a wake by hand asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub awake_until: Option<MicroTime>,

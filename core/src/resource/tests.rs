@@ -27,6 +27,7 @@ fn policy() -> Value {
         "timeouts": {"responseHeader": "30s", "streamIdle": "5m", "total": "1h"},
         "concurrency": 8,
         "upgrades": ["websocket", "spdy/3.1"],
+        "cost": {"perReplicaHour": "0.526", "currency": "EUR"},
     })
 }
 
@@ -245,10 +246,14 @@ fn the_schema_has_exactly_the_fields_that_are_written() {
         "ports": [{"name": "http", "servicePort": 80, "port": 20000, "protocol": "http", "upstreamProtocol": "auto",
                    "upstream": 8080}],
         "wake": {"id": "web-1", "since": "2026-01-01T00:00:00.000000Z", "step": "Pulling", "reason": "why",
-                 "steps": [{"step": "Requested", "at": "2026-01-01T00:00:00.000000Z"}]},
+                 "steps": [{"step": "Requested", "at": "2026-01-01T00:00:00.000000Z"}], "trigger": "me"},
         "lastWake": {"id": "web-0", "startedAt": "2026-01-01T00:00:00.000000Z", "took": "2m5s310ms",
-                     "outcome": "Failed", "reason": "why"},
+                     "steps": [{"step": "Requested", "at": "2026-01-01T00:00:00.000000Z"}],
+                     "outcome": "Failed", "reason": "why", "trigger": "me"},
         "wakeBlocked": {"until": "2026-01-01T00:00:00.000000Z", "generation": 1, "reason": "why"},
+        "savings": {"asleep": "1h", "amount": "0.5", "currency": "USD"},
+        "awakeUntil": "2026-01-01T00:00:00.000000Z",
+        "scheduledWake": {"at": "2026-01-01T00:00:00.000000Z", "reason": "why"},
         "wakeOnRequest": false, "conditions": status.conditions,
     });
     let mut spec = full();

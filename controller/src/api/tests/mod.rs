@@ -68,6 +68,8 @@ fn status(app: &AppId, phase: Phase) -> AppStatus {
         retry_in_ms: None,
         awake_until: None,
         schedule: None,
+        asleep_ms: 0,
+        saved: None,
         problem: None,
         pending: None,
     }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use reveille_core::{
     api::{AppStatus, Schedule, WakeStatus},
     app::AppId,
+    cost::{Cost, Saved},
     phase::Phase,
     resource::{
         ClusterApp, ConditionType, LastWake, ScaledApp, ScaledAppStatus, StepStatus, WakeInProgress,
@@ -27,6 +28,7 @@ pub(crate) struct View {
     pub(crate) generation: i64,
     /// `idle.ttl`, as it is written.
     pub(crate) ttl: String,
+    pub(crate) cost: Option<Cost>,
     /// Where clients reach it.
     pub(crate) listen: Vec<String>,
     pub(crate) hosts: Vec<String>,
@@ -56,6 +58,7 @@ impl View {
             id,
             generation: app.metadata.generation.unwrap_or_default(),
             ttl: resolved.map(|app| app.policy.idle.ttl.to_string()).unwrap_or_default(),
+            cost: resolved.and_then(|app| app.policy.cost),
             listen,
             hosts: app.spec.traffic.hosts.clone(),
             usual: None,
@@ -70,6 +73,7 @@ impl View {
         let status = &*self.status;
         let phase = status.phase.unwrap_or(Phase::Asleep);
         let left = |until: Timestamp| millis(between(now, until));
+        let (asleep_ms, saved) = self.saved(now, phase);
         let blocked = status.wake_blocked.as_ref().filter(|blocked| blocked.holds(now, self.generation));
         AppStatus {
             id: self.id.clone(),
@@ -90,9 +94,23 @@ impl View {
                 .scheduled_wake
                 .as_ref()
                 .map(|wake| Schedule { at: wake.at.0, reason: wake.reason.clone() }),
+            asleep_ms,
+            saved,
             problem: problem(status),
             pending: None,
         }
+    }
+
+    /// How long it was asleep, and what that saved, with the present sleep.
+    fn saved(&self, now: Timestamp, phase: Phase) -> (u64, Option<Saved>) {
+        let status = &*self.status;
+        let replicas = status.former_replicas.unwrap_or(1);
+        let present = status.since.as_ref().filter(|_| phase == Phase::Asleep);
+        let slept = present.map(|since| between(since.0, now));
+        let before = status.savings.clone().unwrap_or_default();
+        let savings = before.with(slept, replicas, self.cost.as_ref());
+        let rate = self.cost.as_ref().filter(|_| slept.is_some());
+        (millis(savings.asleep.0), savings.told(rate.map(|cost| (replicas, cost))))
     }
 }
 

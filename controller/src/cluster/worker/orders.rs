@@ -137,7 +137,8 @@ impl Worker {
         }
         if sleeps {
             status.replicas = Some(wanted);
-            phase::begin_by_hand(now, &mut status, &self.id.name, trigger);
+            let cost = app.policy.cost;
+            phase::begin_by_hand(now, &mut status, cost.as_ref(), &self.id.name, trigger);
         }
         self.write_status(&mut seen.app, &status).await?;
         Ok(Woken::Yes)

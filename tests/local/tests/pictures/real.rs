@@ -100,7 +100,9 @@ impl Apps {
             half.listen, half.upstream
         );
         Self {
-            sleeper: App::starting_in("sleeper", 600).set("idle: {ttl: 1s}"),
+            sleeper: App::starting_in("sleeper", 600)
+                .set("idle: {ttl: 1s}")
+                .set("cost: {perReplicaHour: \"1000000\"}"),
             broken: App::slow("broken").env("SLOW_EXIT", "3"),
             full: App::slow("full").starting_when_let().set("hold: {maxRequests: 1}"),
             half: half.set(&two_ports),
