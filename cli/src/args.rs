@@ -13,7 +13,7 @@ use reveille_controller::keys::{
     file::{check_key_name, parse_namespaces},
 };
 use reveille_core::{
-    app::{AppId, LOCAL_NAMESPACE, check_name},
+    app::{AppId, check_name},
     quantity::{ByteSize, HumanDuration},
 };
 
@@ -259,7 +259,7 @@ Examples:
 With --wait the exit code is 0 once the app can answer, 1 if its wake failed; its last lines
 of output are then printed.")]
 pub struct WakeArgs {
-    /// The app, NAME or NAMESPACE/NAME
+    /// The app: NAME if there is one of it only, or NAMESPACE/NAME
     #[arg(value_name = "APP")]
     pub app: AppArg,
 
@@ -289,7 +289,7 @@ Examples:
 
 Work in flight is never cut: it is waited for, at most 10 s; then the call is refused.")]
 pub struct SleepArgs {
-    /// The app, NAME or NAMESPACE/NAME
+    /// The app: NAME if there is one of it only, or NAMESPACE/NAME
     #[arg(value_name = "APP")]
     pub app: AppArg,
 
@@ -371,18 +371,25 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-/// An app as people name it: `web` for one of local mode, or `namespace/name`.
+/// An app as people name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AppArg(pub AppId);
+pub enum AppArg {
+    /// `web`: the app of that name, wherever it is; there must be one only.
+    Name(String),
+    /// `namespace/name`.
+    Full(AppId),
+}
 
 impl FromStr for AppArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (namespace, name) = text.split_once('/').unwrap_or((LOCAL_NAMESPACE, text));
+        let Some((namespace, name)) = text.split_once('/') else {
+            return check_name(text).map(|()| Self::Name(text.to_owned()));
+        };
         check_name(namespace).map_err(|why| format!("the namespace is wrong: {why}"))?;
         check_name(name)?;
-        Ok(Self(AppId::new(namespace, name)))
+        Ok(Self::Full(AppId::new(namespace, name)))
     }
 }
 
@@ -397,7 +404,7 @@ pub(crate) fn parse_workers(text: &str) -> Result<u16, String> {
     }
 }
 
-/// The shortest way to name the app on the command line: the reverse of [`AppArg`].
+/// A short way to name the app on the command line: without its namespace, if that is local mode's.
 pub fn short_name(app: &AppId) -> String {
     if app.is_local() { app.name.to_string() } else { app.to_string() }
 }

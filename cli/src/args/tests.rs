@@ -17,10 +17,10 @@ fn the_definition_is_sound() {
 
 #[test]
 fn apps_are_named_short_or_in_full() {
-    assert_eq!("web".parse(), Ok(AppArg(AppId::local("web"))));
-    assert_eq!("ml/triton".parse(), Ok(AppArg(AppId::new("ml", "triton"))));
-    for app in ["web", "ml/triton"] {
-        assert_eq!(short_name(&app.parse::<AppArg>().unwrap().0), app);
+    assert_eq!("web".parse(), Ok(AppArg::Name("web".into())));
+    assert_eq!("ml/triton".parse(), Ok(AppArg::Full(AppId::new("ml", "triton"))));
+    for (short, app) in [("web", AppId::local("web")), ("ml/triton", AppId::new("ml", "triton"))] {
+        assert_eq!(short_name(&app), short);
     }
     for bad in ["", "Web", "a/b/c", "/web", "web/", "a b"] {
         assert!(bad.parse::<AppArg>().is_err(), "{bad}");

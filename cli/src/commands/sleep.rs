@@ -5,7 +5,7 @@ use reveille_core::{
     phase::Phase,
 };
 
-use super::{explain, print};
+use super::{explain, print, resolve};
 use crate::{
     args::{OutputFormat, SleepArgs, short_name},
     client::Client,
@@ -24,9 +24,10 @@ pub async fn run(
     console: &mut Console,
 ) -> Result<(), CliError> {
     let request = SleepRequest { reason: args.reason, wake_on_request: !args.no_wake_on_request };
-    let answer = match client.sleep(&args.app.0, &request).await {
+    let app = resolve(client, args.app).await?;
+    let answer = match client.sleep(&app, &request).await {
         Ok(answer) => answer,
-        Err(error) => return Err(explain(client, &args.app.0, error).await),
+        Err(error) => return Err(explain(client, &app, error).await),
     };
     print(console, output, &answer, |console, status| Ok(console.line(&sentence(status))?))
 }

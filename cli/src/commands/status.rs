@@ -9,7 +9,7 @@ use reveille_core::{
     wake::{Failure, Outcome},
 };
 
-use super::{explain, print, step_line};
+use super::{explain, print, resolve, step_line};
 use crate::{
     args::{OutputFormat, StatusArgs, short_name},
     client::Client,
@@ -22,6 +22,9 @@ use crate::{
         time::{ago, compact},
     },
 };
+
+/// Stands first where not all apps are of local mode.
+const NAMESPACE: Column = column("NAMESPACE", Align::Left, Cut::KeepStart);
 
 const COLUMNS: [Column; 8] = [
     column("NAME", Align::Left, Cut::KeepStart),
@@ -56,13 +59,16 @@ pub async fn run(
             let lines = overview(list, console.width, console.palette);
             lines_to(console, lines)
         }),
-        Some(app) => match client.get(&app.0).await {
-            Ok(answer) => print(console, output, &answer, |console, status| {
-                let lines = details(status, Timestamp::now(), console.palette);
-                lines_to(console, lines)
-            }),
-            Err(error) => Err(explain(client, &app.0, error).await),
-        },
+        Some(app) => {
+            let app = resolve(client, app).await?;
+            match client.get(&app).await {
+                Ok(answer) => print(console, output, &answer, |console, status| {
+                    let lines = details(status, Timestamp::now(), console.palette);
+                    lines_to(console, lines)
+                }),
+                Err(error) => Err(explain(client, &app, error).await),
+            }
+        }
     }
 }
 
@@ -73,7 +79,13 @@ pub(super) fn overview(list: &AppList, width: usize, palette: Palette) -> Vec<St
         return vec![none.to_owned()];
     }
     let rows: Vec<[Cell; 8]> = list.apps.iter().map(|app| row(app, list.time)).collect();
-    let mut lines = table::lines(&COLUMNS, &rows, width, palette);
+    let mut lines = if list.apps.iter().all(|app| app.id.is_local()) {
+        table::lines(&COLUMNS, &rows, width, palette)
+    } else {
+        let namespaces = list.apps.iter().map(|app| Cell::from(app.id.namespace.to_string()));
+        let rows: Vec<[Cell; 9]> = namespaces.zip(rows).map(|(cell, row)| after(cell, row)).collect();
+        table::lines(&after(NAMESPACE, COLUMNS), &rows, width, palette)
+    };
     for app in &list.apps {
         if let Some(schedule) = &app.schedule {
             let note = printable(&format!(
@@ -98,6 +110,12 @@ pub(super) fn overview(list: &AppList, width: usize, palette: Palette) -> Vec<St
     lines
 }
 
+/// A column and those that follow it.
+fn after<T>(first: T, rest: [T; 8]) -> [T; 9] {
+    let [a, b, c, d, e, f, g, h] = rest;
+    [first, a, b, c, d, e, f, g, h]
+}
+
 fn row(app: &AppStatus, now: Timestamp) -> [Cell; 8] {
     let listen = match app.listen.as_slice() {
         [] => "-".to_owned(),
@@ -105,7 +123,7 @@ fn row(app: &AppStatus, now: Timestamp) -> [Cell; 8] {
         [first, more @ ..] => format!("{first} +{}", more.len()),
     };
     [
-        short_name(&app.id).into(),
+        app.id.name.to_string().into(),
         Cell { text: app.phase.to_string(), paint: Paint::of(app.phase) },
         app.replicas.to_string().into(),
         app.in_flight.to_string().into(),

@@ -1,4 +1,4 @@
-//! What is said about an app that does not exist, by a server that answers as written.
+//! Which app is meant, and what is said about one that does not exist, by a server that answers as written.
 
 use reveille_core::api::WakeRequest;
 use tokio::{
@@ -75,4 +75,35 @@ async fn the_app_that_was_meant_is_named() {
         assert_eq!(hint, None, "{asked}");
         assert!(message.starts_with("there is no app") || refusal == BLOCKED, "{message}");
     }
+}
+
+async fn meant(apps: Option<Vec<String>>, asked: &str) -> Result<String, (Exit, String, Option<String>)> {
+    let client = server(UNKNOWN, apps).await;
+    match resolve(&client, asked.parse().unwrap()).await {
+        Ok(app) => Ok(app.to_string()),
+        Err(CliError::Told(report)) => Err((report.exit, report.message, report.hint)),
+        Err(CliError::NobodyReads) => panic!("somebody reads"),
+    }
+}
+
+#[tokio::test]
+async fn a_bare_name_is_the_only_app_of_that_name() {
+    let apps = || Some(vec![app("ml", "triton"), app("ml", "web"), app("shop", "web"), app("local", "api")]);
+    assert_eq!(meant(apps(), "triton").await.unwrap(), "ml/triton");
+    assert_eq!(meant(apps(), "api").await.unwrap(), "local/api");
+    assert_eq!(meant(None, "shop/web").await.unwrap(), "shop/web", "asks for nothing");
+    let (exit, message, hint) = meant(apps(), "web").await.unwrap_err();
+    assert_eq!((exit, message.as_str()), (Exit::Failed, "2 apps are named web: ml/web, shop/web"));
+    assert!(hint.unwrap().contains("NAMESPACE/NAME"));
+    let (exit, message, hint) = meant(apps(), "tritn").await.unwrap_err();
+    assert_eq!((exit, message.as_str()), (Exit::Failed, "there is no app named tritn"));
+    assert_eq!(hint.as_deref(), Some("did you mean ml/triton?"));
+}
+
+#[tokio::test]
+async fn of_an_unknown_name_in_local_mode_the_server_says_what_is_wrong() {
+    for apps in [vec![], vec![app("local", "api")]] {
+        assert_eq!(meant(Some(apps), "web").await.unwrap(), "local/web");
+    }
+    assert_eq!(meant(None, "web").await.unwrap_err().0, Exit::Unreachable, "no list, no answer");
 }

@@ -70,6 +70,24 @@ fn the_table_of_a_few_apps() {
 }
 
 #[test]
+fn the_table_of_a_cluster_says_the_namespaces() {
+    let of = |namespace: &str, name: &str| app(name, json!({"namespace": namespace, "listen": []}));
+    let mut waiting = of("ml", "web");
+    waiting.problem = Some("it has no Service".into());
+    let lines = table(vec![of("local", "web"), waiting, of("team-a", "triton")]);
+    assert_eq!(
+        lines,
+        [
+            "NAMESPACE  NAME    PHASE   REPLICAS  IN-FLIGHT  HELD  SINCE  SLEEPS-IN  LISTEN",
+            "local      web     Asleep         0          0     0   4m5s          -  -",
+            "ml         web     Asleep         0          0     0   4m5s          -  -",
+            "team-a     triton  Asleep         0          0     0   4m5s          -  -",
+            "! ml/web: it has no Service",
+        ]
+    );
+}
+
+#[test]
 fn the_widest_apps_fit_80_columns_and_keep_their_ports() {
     let long = "x".repeat(63);
     let lines = table(vec![app(

@@ -9,7 +9,7 @@ use reveille_core::{
 };
 use tokio::time::Instant;
 
-use super::{explain, print, step_line};
+use super::{explain, print, resolve, step_line};
 use crate::{
     args::{OutputFormat, WakeArgs, short_name},
     client::{Answer, Client},
@@ -32,9 +32,10 @@ pub async fn run(
 ) -> Result<(), CliError> {
     let limit = args.timeout.map(|timeout| timeout.0);
     let started = Instant::now();
-    let answer = match client.wake(&args.app.0, &WakeRequest { reason: args.reason, keep: args.keep }).await {
+    let app = resolve(client, args.app).await?;
+    let answer = match client.wake(&app, &WakeRequest { reason: args.reason, keep: args.keep }).await {
         Ok(answer) => answer,
-        Err(error) => return Err(explain(client, &args.app.0, error).await),
+        Err(error) => return Err(explain(client, &app, error).await),
     };
     if !args.wait || answer.value.phase == Phase::Awake {
         return print(console, output, &answer, |console, status| Ok(console.line(&sentence(status))?));
@@ -57,7 +58,7 @@ pub async fn run(
             return Err(too_late(&latest.value, started.elapsed()));
         }
         tokio::time::sleep(pause).await;
-        latest = client.get(&args.app.0).await?;
+        latest = client.get(&app).await?;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
 use reveille_core::phase::Phase;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -154,4 +155,31 @@ fn wakes_and_errors_are_remembered_once_each_and_the_newest_come_first() {
     assert_eq!(errors, ["TargetNotFound: there is none", "a wake failed: code 1"]);
     feed.gone(at(50), &AppId::local("web"));
     assert_eq!(feed.history(&AppId::local("web")), AppHistory::default());
+}
+
+proptest! {
+    #[test]
+    fn any_last_id_begins_anew_or_goes_on_where_it_says(
+        id in prop_oneof!["\\PC{0,30}", "[0-9a-f]{0,20}-[0-9a-f+-]{0,20}", Just(String::new())],
+        own in prop_oneof![any::<u64>(), 0_u64..12, (u64::MAX - 3)..=u64::MAX],
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let feed = Feed::new();
+            for n in 0..8_u32 {
+                feed.note(at(n.into()), status("web", Phase::Awake, &json!({"held": n})));
+            }
+            // Of another run: such an id cannot be told from nonsense.
+            let (_, start) = feed.reader(Some(&id)).unwrap();
+            let anew = matches!(start, Start::Anew { .. });
+            prop_assert!(anew || id.starts_with(&format!("{:08x}-", feed.boot)), "{}", id);
+            let (mut reader, start) = feed.reader(Some(&feed.id(own))).unwrap();
+            let known = own < 8 || own == u64::MAX;
+            prop_assert_eq!(matches!(start, Start::Resumed), known, "{}", own);
+            let next = timeout(Duration::ZERO, reader.next()).await.ok().flatten().map(|event| event.id.clone());
+            let wanted = Some(own.wrapping_add(1)).filter(|next| known && *next < 8).map(|next| feed.id(next));
+            prop_assert_eq!(next, wanted);
+            Ok(())
+        })?;
+    }
 }

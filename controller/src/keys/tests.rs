@@ -90,6 +90,31 @@ proptest! {
     }
 
     #[test]
+    fn one_wrong_byte_never_gives_a_key_more_than_was_written(at in 0_usize..400, byte: u8) {
+        let line = |name: &str, digit: &str, right: &str| format!("{name} {} ml,team-a {right}\n", digit.repeat(64));
+        let text = line("ci", "1", "read") + &line("grafana", "2", "read");
+        let mut bytes = text.clone().into_bytes();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        if let Ok(keys) = parse(&bytes) {
+            prop_assert!(keys.len() <= 2);
+            for key in keys {
+                prop_assert_eq!(key.right, Right::Read);
+                prop_assert_ne!(key.namespaces, Namespaces::All);
+            }
+        }
+    }
+
+    #[test]
+    fn a_problem_never_shows_what_may_be_a_key(secret in "[A-Za-z0-9]{20,80}", at in 0_usize..4, ends in "(\r)?") {
+        let mut words = ["ci".to_owned(), HASH.to_owned(), "ml".to_owned(), "read".to_owned()];
+        words[at] = format!("{}{secret}", new::PREFIX);
+        if let Err(problems) = parse((words.join(" ") + &ends).as_bytes()) {
+            prop_assert!(problems.iter().all(|problem| !problem.to_string().contains(&secret)), "{:?}", problems);
+        }
+    }
+
+    #[test]
     fn what_is_written_is_read(name in "[a-z][a-z0-9]{0,20}", told in ".{0,80}", all: bool, read: bool) {
         let namespaces = if all { Namespaces::All } else { Namespaces::These(vec!["a".into(), "b-c".into()]) };
         let right = if read { Right::Read } else { Right::Scale };

@@ -299,6 +299,21 @@ fn it_is_listed_with_the_columns_of_the_design() {
     let shown: Vec<_> = columns.iter().filter(|column| column.priority.unwrap_or(0) == 0).collect();
     let names: Vec<_> = shown.iter().map(|column| column.name.to_uppercase()).collect();
     assert_eq!(names, ["TARGET", "PHASE", "REPLICAS", "SINCE", "AGE"]);
+    let wide: Vec<_> = columns.iter().filter(|column| column.priority == Some(1)).collect();
+    let names: Vec<_> = wide.iter().map(|column| column.name.to_uppercase()).collect();
+    assert_eq!(names, ["KIND", "SERVICE", "MODE", "READY", "REASON"]);
+    // A path that leads nowhere is an empty column, and no error of the API server's.
+    let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
+    for column in columns.iter().filter(|column| !column.json_path.starts_with(".metadata")) {
+        let steps = column.json_path.trim_start_matches('.').replace("[?(@.type==\"Ready\")]", "");
+        let mut at = &schema["openAPIV3Schema"];
+        for step in steps.split('.') {
+            at = &at["properties"][step];
+            at = if at["items"].is_object() { &at["items"] } else { at };
+        }
+        let wanted = if column.type_ == "date" { "string" } else { &column.type_ };
+        assert_eq!(at["type"], wanted, "{}: {at}", column.json_path);
+    }
     assert_eq!(crd.spec.names.short_names, Some(vec!["sapp".to_owned()]));
     assert!(crd.spec.versions[0].subresources.as_ref().unwrap().status.is_some());
     assert_eq!((crd.spec.scope.as_str(), crd.spec.versions.len()), ("Namespaced", 1));

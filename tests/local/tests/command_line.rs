@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use reveille_tests_local::{App, get, ports, product};
+use reveille_tests_local::{App, get, ports, product, report};
 
 use crate::support::{SOON, start};
 
@@ -24,7 +24,7 @@ fn status_shows_apps_as_a_table_or_as_json() {
     let server = start(&[&web, &api]);
     let table = expect(&server.cli(&["status"]), 0);
     assert!(table.contains("web") && table.contains("Asleep"), "{table}");
-    assert!(table.lines().all(|line| line.chars().count() <= 80), "wider than 80 columns:\n{table}");
+    assert!(table.contains(&api.name) && !table.contains('…'), "cut, though no terminal reads it:\n{table}");
     assert!(!table.contains('\u{1b}'), "colours only on a terminal: {table:?}");
     let one = expect(&server.cli(&["status", "web"]), 0);
     assert!(one.contains("web") && !one.contains("api-with"), "{one}");
@@ -58,6 +58,42 @@ fn wake_waits_if_told_to() {
 }
 
 #[test]
+fn a_wake_that_is_waited_for_shows_its_steps() {
+    let app = App::starting_in("web", 600);
+    let server = start(&[&app]);
+    let said = expect(&server.cli(&["wake", "web", "--wait"]), 0);
+    let at = |what: &str| said.find(what).unwrap_or_else(|| panic!("no {what}: {said}"));
+    assert!(at("Starting") < at("Probing") && at("Probing") < at("is awake after"), "{said}");
+    let output = server.cli(&["wake", "web", "--wait", "--output", "json"]);
+    expect(&output, 0);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["phase"], "Awake", "{json}");
+    server.stop();
+}
+
+#[test]
+fn what_completes_commands_is_a_script_of_its_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = reveille(&["completions", shell]);
+        let script = expect(&output, 0);
+        for command in ["status", "watch", "wake", "sleep"] {
+            assert!(script.contains(command), "{shell}: no {command}");
+        }
+        // Bash is there wherever these tests run; of the others only where somebody has put them.
+        let path = std::env::temp_dir().join(format!("reveille-completions-{}-{shell}", std::process::id()));
+        std::fs::write(&path, &output.stdout).unwrap();
+        match Command::new(shell).arg("-n").arg(&path).output() {
+            Ok(parsed) => assert!(parsed.status.success(), "{shell}: {parsed:?}"),
+            Err(error) => {
+                assert!(shell != "bash", "bash -n: {error}");
+                report::skipped("command_line completions", &format!("{shell} -n: {error}"));
+            }
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
 fn a_wake_that_fails_shows_its_owner_what_the_app_printed() {
     let app = App::starting_in("broken", 200).env("SLOW_EXIT", "3");
     let server = start(&[&app]);
@@ -81,7 +117,9 @@ fn sleep_puts_it_to_sleep() {
 #[test]
 fn a_server_out_of_reach_is_exit_3_and_named() {
     let url = format!("http://127.0.0.1:{}", ports::free());
-    for command in [&["status"][..], &["wake", "web"], &["sleep", "web"]] {
+    for command in
+        [&["status"][..], &["watch"], &["wake", "web"], &["wake", "web", "--wait"], &["sleep", "web"]]
+    {
         let arguments = [command, &["--server", &url]].concat();
         let said = expect(&reveille(&arguments), 3);
         assert!(said.contains(&url[7..]), "{command:?}: {said}");

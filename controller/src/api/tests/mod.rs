@@ -1,6 +1,7 @@
 //! The admin port against a fake set of apps.
 
 mod access;
+mod addresses;
 mod bodies;
 mod calls;
 mod deployments;
