@@ -26,7 +26,8 @@ use crate::{
 
 /// Where it is installed, and under which name: that is what all names begin with.
 pub const NAMESPACE: &str = "scale-system";
-const RELEASE: &str = "reveille";
+/// The name of the release.
+pub const RELEASE: &str = "reveille";
 /// How long a rollout may take. Below the time that a tool is given.
 const ROLLOUT: &str = "--timeout=50s";
 /// How long the chart's hook may take to give all apps back.

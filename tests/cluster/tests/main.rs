@@ -13,6 +13,7 @@
 //! | [`sleeping`] | it falls asleep, and no request is lost by that |
 //! | [`specs`] | what is wrong is said, with the remedy; others who write the count |
 //! | [`scale_api`] | Deployments and apps are seen and steered by the API |
+//! | [`targets`] | other kinds, rights that are missing, a Service or a count that is in other hands |
 //! | [`fleet`] | activators and controllers that end, die, or are not there |
 //! | [`giving_back`] | apps that are taken out of Reveille's hands |
 //! | [`apps`] | the apps of these |
@@ -35,6 +36,7 @@ mod scale_api;
 mod sleeping;
 mod specs;
 mod support;
+mod targets;
 mod tools;
 mod traffic;
 mod waking;
@@ -65,6 +67,16 @@ fn main() -> ExitCode {
         Test::new("specs::what_cannot_be", specs::what_cannot_be).needs_reveille(),
         Test::new("specs::a_hopeless_wake", specs::a_hopeless_wake).needs_reveille(),
         Test::new("specs::other_writers", specs::other_writers).needs_reveille().limit(secs(240)),
+        Test::new("targets::a_replica_set", targets::a_replica_set).needs_reveille(),
+        Test::new("targets::what_is_not_permitted", targets::what_is_not_permitted)
+            .needs_reveille()
+            .limit(secs(240)),
+        Test::new("targets::two_of_one_service", targets::two_of_one_service).needs_reveille(),
+        Test::new("targets::one_who_sets_it_back", targets::one_who_sets_it_back)
+            .needs_reveille()
+            .limit(secs(180)),
+        Test::new("sleeping::not_while_a_stream_is_open", sleeping::not_while_a_stream_is_open)
+            .needs_reveille(),
         Test::new("specs::suspended", specs::suspended).needs_reveille(),
         Test::new("scale_api::a_plain_deployment", scale_api::a_plain_deployment).needs_reveille(),
         Test::new("scale_api::keys", scale_api::keys).needs_reveille(),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use futures_util::{StreamExt as _, pin_mut};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{ListParams, PostParams, VersionMatch, WatchEvent, WatchParams};
+use kube::api::{ListParams, LogParams, PostParams, VersionMatch, WatchEvent, WatchParams};
 use reveille_tests_cluster::{Connections, Context, Plan, Tally, ms, secs, until};
 use serde_json::json;
 
@@ -93,6 +93,8 @@ pub(crate) async fn api_server_with_apps(t: Context) {
     awake.call().await;
     let asleep = nginx(Mode::Proxy).named("asleep").make(&t).await;
     asleep.until_asleep().await;
+    // What the planes' watches have seen last is forgotten: they are told 410, and have to list anew.
+    t.cluster.compact_etcd().await;
     t.cluster.stop_api_server().await;
     let flowing =
         awake.client.load(&paced(Plan { clients: 2, connections: Connections::Kept, ..awake.plan() }));
@@ -116,6 +118,14 @@ pub(crate) async fn api_server_with_apps(t: Context) {
     flowed.assert_whole();
     tally.assert_whole();
     asleep.until_asleep().await;
+    asleep.call().await;
+    asleep.until_asleep().await;
+    let planes = [awake.reveille.activators().await, awake.reveille.controllers().await].concat();
+    for pod in &planes {
+        let name = pod.metadata.name.as_deref().unwrap();
+        let log = awake.reveille.pods_api().logs(name, &LogParams::default()).await.unwrap();
+        assert!(!log.contains("panicked"), "{name} panicked");
+    }
 }
 
 /// An etcd that hangs at each step of falling asleep: a commit that comes late loses nothing.

@@ -32,6 +32,21 @@ pub(crate) async fn after_its_idle_time(t: Context) {
     ));
 }
 
+/// Not while a stream of events is open, and within its idle time and some after that has ended.
+pub(crate) async fn not_while_a_stream_is_open(t: Context) {
+    let app = server(&["/servers/slow_server"], "http", Mode::Proxy).make(&t).await;
+    app.scaled.until_phase("Asleep", secs(30)).await;
+    // Three times the idle time.
+    let url = app.url("/sse?events=60&ms=100");
+    let stream = app.client.get(&url, secs(60)).await.unwrap();
+    assert_eq!((stream.status, stream.body.matches("data:").count()), (200, 60), "it was not cut off");
+    let ended = Instant::now();
+    app.scaled.until_phase("Asleep", secs(30)).await;
+    let slept = ended.elapsed();
+    t.figure(&format!("asleep {} after the end of a stream of events of 6 s", seconds(slept)));
+    assert!(slept > ms(1_900) && slept < secs(15), "its idle time is 2 s, it fell asleep after {slept:?}");
+}
+
 /// One client, whose pauses end around the moment at which the app falls asleep.
 async fn around_the_edge(app: &App, cycles: u64, connections: Connections) -> Tally {
     let mut all = Tally::default();
