@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{contest::Contest, observe::Observed, pods::PodView, traits::Idle};
+use super::{contest::Contest, observe::Observed, owners::Sets, pods::PodView, traits::Idle};
 use reveille_core::decide::Stay;
 
 /// How long an activator must have been silent before people are told.
@@ -23,6 +23,8 @@ pub(crate) struct Memory {
     /// For which state of the app idleness was decided, and when to look again.
     look: Option<(State, Option<Instant>)>,
     silent: Option<(Instant, String)>,
+    /// What ReplicaSets belong to.
+    pub(crate) sets: Sets,
     attempts: Pauses,
 }
 

@@ -32,6 +32,7 @@ mod events;
 #[cfg(test)]
 mod fixtures;
 pub mod fleet;
+mod foreign;
 mod gather;
 mod give_back;
 mod give_back_all;
@@ -41,6 +42,7 @@ mod lead;
 mod memory;
 mod objects;
 mod observe;
+mod owners;
 mod phase;
 mod plan;
 mod pods;
