@@ -123,6 +123,7 @@ fn blocking(seen: &Observed) -> Vec<Problem> {
         }
     }
     problems.extend(foreign::problem(seen));
+    problems.extend(port_unknown(seen));
     if let Ok(ClusterApp { suspend: true, .. }) = &seen.resolved {
         problems.push(Problem::new(Reason::Suspended, "it is left alone"));
     }
@@ -153,6 +154,24 @@ fn standing(seen: &Observed) -> Vec<Problem> {
         problems.push(Problem::new(Reason::ActivatorSilent, silent.clone()));
     }
     problems
+}
+
+/// Ports that the spec names and the Service lacks: nobody could ask there whether the app is ready, or idle.
+fn port_unknown(seen: &Observed) -> Option<Problem> {
+    let (Ok(app), Ok(service)) = (&seen.resolved, &seen.service) else { return None };
+    let named = |port: &PortRef| match port {
+        PortRef::Name(name) => service.ports.iter().any(|one| one.name.as_ref() == Some(name)),
+        PortRef::Number(_) => true,
+    };
+    let readiness = app.policy.wake.readiness.port().map(|port| ("wake.readiness", port));
+    let scrape = app.scrape.as_ref().map(|scrape| ("idle.scrape", &scrape.port));
+    let mut wrong = readiness.into_iter().chain(scrape).filter(|(_, port)| !named(port)).peekable();
+    wrong.peek()?;
+    let there: Vec<_> = service.ports.iter().filter_map(|port| port.name.as_deref()).collect();
+    let there = if there.is_empty() { "none by name".to_owned() } else { there.join(", ") };
+    let words: Vec<_> = wrong.map(|(field, port)| format!("{field} names the port {port}")).collect();
+    let happened = format!("{}, but the Service's ports are: {there}", words.join(" and "));
+    Some(Problem::new(Reason::InvalidSpec, happened))
 }
 
 /// Ports of the Service that none of the pods has. Without pods nobody knows.

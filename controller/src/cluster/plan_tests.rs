@@ -235,3 +235,19 @@ fn a_named_port_that_no_pod_has_is_said_as_soon_as_there_is_a_pod() {
     seen.pods.clear();
     assert_eq!(condition(&plan(at(0), &seen, true), "Ready"), (true, "AsDeclared".into()));
 }
+
+#[test]
+fn a_port_that_the_service_lacks_is_a_mistake_of_the_spec() {
+    let spec = json!({"wake": {"readiness": {"tcp": {"port": "htpp"}}}});
+    let mut seen = observed(app(spec, awake()), false, 1, vec![pod(1, true, None)]);
+    seen.service.as_mut().unwrap().ports[0].name = Some("http".into());
+    let wrong = plan(at(0), &seen, true);
+    assert_eq!((condition(&wrong, "Ready"), wrong.next), ((false, "InvalidSpec".into()), Next::Rest));
+    let message = &wrong.status.conditions[0].message;
+    assert!(
+        message.contains("wake.readiness names the port htpp") && message.contains("are: http"),
+        "{message}"
+    );
+    seen.service.as_mut().unwrap().ports[0].name = Some("htpp".into());
+    assert_eq!(condition(&plan(at(0), &seen, true), "Ready"), (true, "AsDeclared".into()));
+}
