@@ -152,7 +152,7 @@ mod tests {
         let good = status("AsDeclared", "True");
         let one = status("TargetNotFound", "False");
         let told = News::NotReady { reason: "TargetNotFound".into(), message: "what to do".into() };
-        assert_eq!(news(&good, &one), [told.clone()]);
+        assert_eq!(news(&good, &one), std::slice::from_ref(&told));
         assert_eq!(news(&ScaledAppStatus::default(), &one), [told]);
         assert_eq!(news(&one, &one), []);
         assert_eq!(news(&one, &status("ServiceNotFound", "False")).len(), 1);

@@ -16,7 +16,7 @@ fn pod(name: &str, owners: &Value) -> PodView {
     from_json(json!({"metadata": {"name": name, "ownerReferences": owners}}))
 }
 
-fn set(name: &str, owners: Value) -> Sets {
+fn set(name: &str, owners: &Value) -> Sets {
     let meta = serde_json::from_value(json!({"name": name, "ownerReferences": owners})).unwrap();
     Sets([(name.to_owned(), (crate::clock::now(), belongs(&meta)))].into())
 }
@@ -30,10 +30,10 @@ fn a_deployment_owns_the_pods_of_its_replica_sets_alone() {
     let web = target("apps/v1", "Deployment");
     let of_set = owner("apps/v1", "ReplicaSet", "web-1");
     let says = |owners: &Value, sets: &Sets| foreign(&web, owners, sets);
-    assert_eq!(says(&of_set, &set("web-1", owner("apps/v1", "Deployment", "web"))), None);
-    let other = says(&of_set, &set("web-1", owner("apps/v1", "Deployment", "other")));
+    assert_eq!(says(&of_set, &set("web-1", &owner("apps/v1", "Deployment", "web"))), None);
+    let other = says(&of_set, &set("web-1", &owner("apps/v1", "Deployment", "other")));
     assert_eq!(other.unwrap(), "the pod p, which belongs to the Deployment other");
-    let orphan = says(&of_set, &set("web-1", json!([])));
+    let orphan = says(&of_set, &set("web-1", &json!([])));
     assert_eq!(orphan.unwrap(), "the pod p, which belongs to the ReplicaSet web-1");
     assert_eq!(says(&of_set, &Sets::default()), None, "what cannot be read is not accused");
     let by_hand = says(&json!([]), &Sets::default());
@@ -59,8 +59,8 @@ fn pods_of_a_custom_kind_are_its_own_unless_they_are_known_to_be_others() {
         assert_eq!(foreign(&web, &own, &none), None);
     }
     let of_set = owner("apps/v1", "ReplicaSet", "s");
-    assert_eq!(foreign(&web, &of_set, &set("s", owner("example.com/v1", "Server", "web"))), None);
-    assert_eq!(foreign(&web, &of_set, &set("s", owner("example.com/v1", "Inner", "x"))), None);
+    assert_eq!(foreign(&web, &of_set, &set("s", &owner("example.com/v1", "Server", "web"))), None);
+    assert_eq!(foreign(&web, &of_set, &set("s", &owner("example.com/v1", "Inner", "x"))), None);
     assert_eq!(foreign(&web, &json!([]), &none).unwrap(), "the pod p, which belongs to no workload");
 }
 
