@@ -26,6 +26,15 @@ pub(crate) async fn list(api: &Api<Pod>, selector: &str) -> Result<Vec<PodView>,
     Ok(list.items.iter().map(pods::view).collect())
 }
 
+/// The same from the API server's memory, which may be a moment old and costs it little.
+///
+/// # Errors
+/// The API server's.
+pub(crate) async fn list_cached(api: &Api<Pod>, selector: &str) -> Result<Vec<PodView>, kube::Error> {
+    let list = api.list(&ListParams::default().labels(selector).match_any()).await?;
+    Ok(list.items.iter().map(pods::view).collect())
+}
+
 /// Takes every pod with a gate off the direct path, over whatever version it has: this write has to win.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use kube::{
 use reveille_core::{
     app::AppId,
     phase::Phase,
-    resource::{ScaledApp, ScaledAppStatus, WakeResult, names},
+    resource::{ConditionType, Reason, ScaledApp, ScaledAppStatus, WakeResult, names},
 };
 
 use super::stores::Stores;
@@ -24,11 +24,19 @@ pub(crate) enum News {
     WakeFailed(String),
     FellAsleep,
     SleepAborted(String),
+    /// Something has to be mended: the reason and the words of the condition.
+    NotReady {
+        reason: String,
+        message: String,
+    },
 }
 
 impl News {
     fn event(&self) -> Event {
         let (type_, reason, action, note) = match self {
+            Self::NotReady { reason, message } => {
+                (EventType::Warning, reason.as_str(), "Check", message.clone())
+            }
             Self::WakeStarted => (
                 EventType::Normal,
                 "WakeStarted",
@@ -75,6 +83,7 @@ pub(crate) fn news(before: &ScaledAppStatus, after: &ScaledAppStatus) -> Vec<New
     if after.wake.is_some() && id(&before.wake) != id(&after.wake) {
         news.push(News::WakeStarted);
     }
+    news.extend(not_ready(before, after));
     let last = after.last_wake.as_ref().filter(|last| {
         before
             .last_wake
@@ -94,6 +103,18 @@ pub(crate) fn news(before: &ScaledAppStatus, after: &ScaledAppStatus) -> Vec<New
         Some((WakeResult::Cancelled, _)) | None => {}
     }
     news
+}
+
+/// A mistake that was not said before. That one is left alone is no mistake.
+fn not_ready(before: &ScaledAppStatus, after: &ScaledAppStatus) -> Option<News> {
+    let problem = |status: &ScaledAppStatus| {
+        let mut all = status.conditions.iter();
+        let found = all.find(|one| one.type_ == ConditionType::Ready.as_str() && one.status == "False")?;
+        Some((found.reason.clone(), found.message.clone()))
+    };
+    let (reason, message) = problem(after)?;
+    let is_known = problem(before).is_some_and(|(known, _)| known == reason);
+    (!is_known && reason != Reason::Suspended.as_str()).then_some(News::NotReady { reason, message })
 }
 
 fn became(before: &ScaledAppStatus, after: &ScaledAppStatus, phase: Phase) -> bool {
@@ -161,6 +182,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_mistake_is_told_once_until_it_is_another_one() {
+        let status = |reason: &str, holds: &str| -> ScaledAppStatus {
+            let ready = json!({"type": "Ready", "status": holds, "reason": reason, "message": "what to do",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"});
+            serde_json::from_value(json!({"conditions": [ready]})).unwrap()
+        };
+        let good = status("AsDeclared", "True");
+        let one = status("TargetNotFound", "False");
+        let told = News::NotReady { reason: "TargetNotFound".into(), message: "what to do".into() };
+        assert_eq!(news(&good, &one), std::slice::from_ref(&told));
+        assert_eq!(news(&ScaledAppStatus::default(), &one), [told]);
+        assert_eq!(news(&one, &one), []);
+        assert_eq!(news(&one, &status("ServiceNotFound", "False")).len(), 1);
+        assert_eq!((news(&one, &good), news(&good, &status("Suspended", "False"))), (vec![], vec![]));
+    }
 
     #[test]
     fn each_wake_is_told_once_when_it_begins_and_when_it_ends() {

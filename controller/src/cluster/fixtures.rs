@@ -87,6 +87,7 @@ pub(crate) fn observed(app: ScaledApp, selector: bool, replicas: u32, pods: Vec<
             version: "1".into(),
         }),
         pods,
+        foreign: Vec::new(),
         events: Vec::new(),
         slices: Vec::new(),
         shown: false,

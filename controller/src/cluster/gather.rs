@@ -16,6 +16,7 @@ use super::{
     memory::Memory,
     objects,
     observe::{Observed, Problem, conflicts, scales_to_zero},
+    owners,
     pods::PodView,
     ports::PortsError,
     service::{self, ServiceView},
@@ -43,11 +44,10 @@ pub(crate) async fn observe(
     let service = public_service(world, memory, &id, &app).await?;
     let ports = ports(world, &app, &service, conflict.is_some()).await?;
     let scale = scale(world, &id, &app).await?;
-    let selector = scale.as_ref().ok().and_then(|scale| scale.selector.clone()).unwrap_or_default();
     let asked = scale.as_ref().map_or(0, |scale| scale.replicas);
-    let pods = match asked {
-        0 => Vec::new(),
-        _ => direct::list(&Api::namespaced(world.client.clone(), &id.namespace), &selector).await?,
+    let (pods, foreign) = match &scale {
+        Ok(scale) => pods(world, memory, &id, &app, scale).await?,
+        Err(_) => (Vec::new(), Vec::new()),
     };
     let serves = pods.iter().any(PodView::serves);
     let events = if asked > 0 && !serves { events(world, &id, &pods).await? } else { Vec::new() };
@@ -69,6 +69,7 @@ pub(crate) async fn observe(
         unchanged_for: memory.unchanged_for(now, asked, &pods),
         scale,
         pods,
+        foreign,
         events,
         slices,
         shown,
@@ -172,6 +173,27 @@ async fn scale(world: &World, id: &AppId, app: &ScaledApp) -> Result<Result<Scal
         Err(error @ ScaleError::Unreachable(_)) => return Err(WorkError::Passing(error.to_string())),
     };
     Ok(Err(Problem::new(reason, format!("{named}: {why}"))))
+}
+
+/// The target's own pods, and others that its selector matches. One that is to have no replicas has no pods of its own that
+/// count, but what belongs to others keeps it from being woken.
+async fn pods(
+    world: &World,
+    memory: &mut Memory,
+    id: &AppId,
+    app: &ScaledApp,
+    scale: &Scale,
+) -> Result<(Vec<PodView>, Vec<String>), WorkError> {
+    let api = Api::namespaced(world.client.clone(), &id.namespace);
+    let selector = scale.selector.as_deref().unwrap_or_default();
+    let all = match scale.replicas {
+        0 => direct::list_cached(&api, selector).await?,
+        _ => direct::list(&api, selector).await?,
+    };
+    let target = &app.spec.target;
+    memory.sets.read(&world.client, &id.namespace, target, &all).await?;
+    let (own, foreign) = owners::split(target, all, &memory.sets);
+    Ok((if scale.replicas == 0 { Vec::new() } else { own }, foreign))
 }
 
 /// The events of some pods of a wake, or of what should make pods if there are none.

@@ -9,7 +9,7 @@ use reveille_core::{
     wake::WakeId,
 };
 
-use super::{contest::Contest, observe::Observed, pods::PodView, traits::Idle};
+use super::{contest::Contest, observe::Observed, owners::Sets, pods::PodView, traits::Idle};
 use crate::wakes::Usual;
 
 /// How long an activator must have been silent before people are told.
@@ -35,6 +35,8 @@ pub(crate) struct Memory {
     usual: Usual,
     /// The last wake that the usual duration knows of.
     noted: Option<WakeId>,
+    /// What ReplicaSets belong to.
+    pub(crate) sets: Sets,
     attempts: Pauses,
 }
 

@@ -36,6 +36,7 @@ mod events;
 #[cfg(test)]
 mod fixtures;
 pub mod fleet;
+mod foreign;
 mod gather;
 mod give_back;
 mod give_back_all;
@@ -46,6 +47,7 @@ mod leader;
 mod memory;
 mod objects;
 mod observe;
+mod owners;
 mod phase;
 mod plan;
 mod pods;

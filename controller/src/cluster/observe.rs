@@ -42,7 +42,10 @@ pub(crate) struct Observed {
     pub(crate) service: Result<ServiceView, Problem>,
     pub(crate) ports: Result<Vec<PortStatus>, Problem>,
     pub(crate) scale: Result<Scale, Problem>,
+    /// The target's own.
     pub(crate) pods: Vec<PodView>,
+    /// Others that its selector matches, each in words.
+    pub(crate) foreign: Vec<String>,
     /// Looked at while it wakes.
     pub(crate) events: Vec<EventView>,
     /// Slices of ours.

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use reveille_core::{
     phase::Phase,
-    policy::Ttl,
+    policy::{PortRef, Ttl},
     resource::{ClusterApp, PortStatus, Reason, ScaledAppStatus, TrafficMode},
 };
 
 use super::{
-    conditions,
+    conditions, foreign,
     objects::is_owned,
     observe::{Observed, Problem},
     phase::{self, Seen, Then},
@@ -65,6 +65,7 @@ pub(crate) fn plan(now: Timestamp, seen: &Observed, is_watched: bool) -> Plan {
         Some(asked) => phase::advance(now, &mut status, &look(now, seen, asked, &before)),
         None => Then::Nothing,
     };
+    foreign::block_wake(now, &mut status, seen);
     let usable_ports = seen.ports.as_deref().unwrap_or_default();
     if let (Ok(service), None) = (&seen.service, &seen.conflict) {
         status.mode = Some(service.mode);
@@ -121,6 +122,8 @@ fn blocking(seen: &Observed) -> Vec<Problem> {
             problems.push(Problem::new(Reason::InvalidSpec, words.join("; ")));
         }
     }
+    problems.extend(foreign::problem(seen));
+    problems.extend(port_unknown(seen));
     if let Ok(ClusterApp { suspend: true, .. }) = &seen.resolved {
         problems.push(Problem::new(Reason::Suspended, "it is left alone"));
     }
@@ -141,7 +144,7 @@ fn blocking(seen: &Observed) -> Vec<Problem> {
 
 /// What is not as it should be, and keeps nothing from going on.
 fn standing(seen: &Observed) -> Vec<Problem> {
-    let mut problems: Vec<_> = seen.host_conflict.clone().into_iter().collect();
+    let mut problems: Vec<_> = seen.host_conflict.clone().into_iter().chain(port_lacking(seen)).collect();
     if let Some(manager) = &seen.contested {
         let happened =
             format!("the field manager {manager} set its replicas back right after it fell asleep");
@@ -153,8 +156,49 @@ fn standing(seen: &Observed) -> Vec<Problem> {
     problems
 }
 
+/// Ports that the spec names and the Service lacks: nobody could ask there whether the app is ready, or idle.
+fn port_unknown(seen: &Observed) -> Option<Problem> {
+    let (Ok(app), Ok(service)) = (&seen.resolved, &seen.service) else { return None };
+    let named = |port: &PortRef| match port {
+        PortRef::Name(name) => service.ports.iter().any(|one| one.name.as_ref() == Some(name)),
+        PortRef::Number(_) => true,
+    };
+    let readiness = app.policy.wake.readiness.port().map(|port| ("wake.readiness", port));
+    let scrape = app.scrape.as_ref().map(|scrape| ("idle.scrape", &scrape.port));
+    let mut wrong = readiness.into_iter().chain(scrape).filter(|(_, port)| !named(port)).peekable();
+    wrong.peek()?;
+    let there: Vec<_> = service.ports.iter().filter_map(|port| port.name.as_deref()).collect();
+    let there = if there.is_empty() { "none by name".to_owned() } else { there.join(", ") };
+    let words: Vec<_> = wrong.map(|(field, port)| format!("{field} names the port {port}")).collect();
+    let happened = format!("{}, but the Service's ports are: {there}", words.join(" and "));
+    Some(Problem::new(Reason::InvalidSpec, happened))
+}
+
+/// Ports of the Service that none of the pods has. Without pods nobody knows.
+fn port_lacking(seen: &Observed) -> Option<Problem> {
+    let service = seen.service.as_ref().ok()?;
+    let alive: Vec<_> = seen.pods.iter().filter(|pod| !pod.ending).collect();
+    let one = alive.first()?;
+    let lacking = service.ports.iter().filter_map(|port| match &port.target {
+        PortRef::Name(name) if !alive.iter().any(|pod| pod.ports.contains_key(name)) => {
+            Some(format!("port {} of the Service leads to the port {name:?} of the pods", port.number))
+        }
+        PortRef::Name(_) | PortRef::Number(_) => None,
+    });
+    let lacking: Vec<_> = lacking.collect();
+    let there: Vec<_> = one.ports.iter().map(|(name, number)| format!("{name} ({number})")).collect();
+    let there = if there.is_empty() { "none by name".to_owned() } else { there.join(", ") };
+    (!lacking.is_empty()).then(|| {
+        let happened = format!("{}, which have {there}", lacking.join(", "));
+        Problem::new(Reason::PortNotFound, happened)
+    })
+}
+
 fn stops_sleep(reason: Reason) -> bool {
-    !matches!(reason, Reason::HostConflict | Reason::ReplicasContested | Reason::ActivatorSilent)
+    !matches!(
+        reason,
+        Reason::HostConflict | Reason::PortNotFound | Reason::ReplicasContested | Reason::ActivatorSilent
+    )
 }
 
 fn look<'a>(now: Timestamp, seen: &'a Observed, asked: u32, status: &ScaledAppStatus) -> Seen<'a> {

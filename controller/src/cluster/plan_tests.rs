@@ -191,3 +191,63 @@ proptest! {
         prop_assert_eq!(is_awake, ready > 0);
     }
 }
+
+#[test]
+fn a_sleeping_app_with_a_foreign_pod_refuses_requests_until_that_is_gone() {
+    let asleep = json!({"phase": "Asleep", "since": "2026-01-01T00:00:00.000000Z"});
+    let mut seen = observed(app(json!({}), asleep), false, 0, Vec::new());
+    seen.foreign = vec!["the pod debug, which belongs to no workload".to_owned()];
+    let first = plan(at(0), &seen, true);
+    assert_eq!(condition(&first, "Ready"), (false, "ForeignPods".into()));
+    let blocked = first.status.wake_blocked.clone().unwrap();
+    assert!(blocked.holds(at(0), 1) && blocked.reason.contains("the pod debug"), "{}", blocked.reason);
+    seen.app = app(json!({}), serde_json::to_value(&first.status).unwrap());
+    assert_eq!(plan(at(60), &seen, true).status, first.status, "it is not written at every look");
+    let later = plan(at(200), &seen, true).status.wake_blocked.unwrap();
+    assert!(later.until > blocked.until, "it goes on");
+    seen.foreign.clear();
+    let healed = plan(at(61), &seen, true);
+    assert_eq!(healed.status.wake_blocked, None);
+    assert_eq!(condition(&healed, "Ready"), (true, "AsDeclared".into()));
+}
+
+#[test]
+fn an_awake_app_with_a_foreign_pod_is_kept_awake() {
+    let mut seen = observed(app(json!({}), awake()), false, 1, vec![pod(1, true, None)]);
+    seen.foreign = vec!["the pod debug, which belongs to no workload".to_owned()];
+    let plan = plan(at(0), &seen, true);
+    assert_eq!((plan.next, plan.status.wake_blocked), (Next::Rest, None));
+}
+
+#[test]
+fn a_named_port_that_no_pod_has_is_said_as_soon_as_there_is_a_pod() {
+    let mut seen = observed(app(json!({}), awake()), false, 1, vec![pod(1, true, None)]);
+    let service = seen.service.as_mut().unwrap();
+    service.ports[0].target = PortRef::Name("htpp".into());
+    seen.pods[0].ports = [("http".to_owned(), 8080)].into();
+    let lacking = plan(at(0), &seen, true);
+    assert_eq!(condition(&lacking, "Ready"), (false, "PortNotFound".into()));
+    let message = &lacking.status.conditions[0].message;
+    assert!(message.contains("\"htpp\"") && message.contains("http (8080)"), "{message}");
+    assert_eq!(lacking.next, Next::Sleep, "its other ports go on");
+    seen.pods[0].ports = [("htpp".to_owned(), 8080)].into();
+    assert_eq!(condition(&plan(at(0), &seen, true), "Ready"), (true, "AsDeclared".into()));
+    seen.pods.clear();
+    assert_eq!(condition(&plan(at(0), &seen, true), "Ready"), (true, "AsDeclared".into()));
+}
+
+#[test]
+fn a_port_that_the_service_lacks_is_a_mistake_of_the_spec() {
+    let spec = json!({"wake": {"readiness": {"tcp": {"port": "htpp"}}}});
+    let mut seen = observed(app(spec, awake()), false, 1, vec![pod(1, true, None)]);
+    seen.service.as_mut().unwrap().ports[0].name = Some("http".into());
+    let wrong = plan(at(0), &seen, true);
+    assert_eq!((condition(&wrong, "Ready"), wrong.next), ((false, "InvalidSpec".into()), Next::Rest));
+    let message = &wrong.status.conditions[0].message;
+    assert!(
+        message.contains("wake.readiness names the port htpp") && message.contains("are: http"),
+        "{message}"
+    );
+    seen.service.as_mut().unwrap().ports[0].name = Some("htpp".into());
+    assert_eq!(condition(&plan(at(0), &seen, true), "Ready"), (true, "AsDeclared".into()));
+}

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
 use reveille_core::resource::names;
 
+use super::owners::{self, Belongs};
+
 /// A replica's pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PodView {
@@ -25,6 +27,7 @@ pub(crate) struct PodView {
     pub(crate) containers: Vec<ContainerView>,
     /// The ports that its containers name.
     pub(crate) ports: BTreeMap<String, u16>,
+    pub(crate) belongs: Belongs,
 }
 
 impl PodView {
@@ -103,6 +106,7 @@ pub(crate) fn view(pod: &Pod) -> PodView {
         gate,
         containers: init.chain(status.container_statuses.iter().flatten()).map(container).collect(),
         ports: ports(pod),
+        belongs: owners::belongs(&pod.metadata),
     }
 }
 

@@ -35,6 +35,10 @@ pub enum Reason {
     ReplicasContested,
     /// The API server forbids what would have to be done.
     NotPermitted,
+    /// The workload's selector matches pods that are not the workload's.
+    ForeignPods,
+    /// The Service names a port that the pods lack.
+    PortNotFound,
     /// No activator is ready.
     NoActivator,
     /// An activator that exists does not report what it sees.
@@ -53,7 +57,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every one.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::AsDeclared,
         Self::InvalidSpec,
         Self::Suspended,
@@ -69,6 +73,8 @@ impl Reason {
         Self::HpaScalesToZero,
         Self::ReplicasContested,
         Self::NotPermitted,
+        Self::ForeignPods,
+        Self::PortNotFound,
         Self::NoActivator,
         Self::ActivatorSilent,
         Self::DeadlineExceeded,
@@ -96,6 +102,8 @@ impl Reason {
             Self::HpaScalesToZero => "HpaScalesToZero",
             Self::ReplicasContested => "ReplicasContested",
             Self::NotPermitted => "NotPermitted",
+            Self::ForeignPods => "ForeignPods",
+            Self::PortNotFound => "PortNotFound",
             Self::NoActivator => "NoActivator",
             Self::ActivatorSilent => "ActivatorSilent",
             Self::DeadlineExceeded => "DeadlineExceeded",
@@ -145,6 +153,13 @@ impl Reason {
             }
             Self::NotPermitted => {
                 "grant what is named to Reveille's ServiceAccount: the chart's roles hold all of it"
+            }
+            Self::ForeignPods => {
+                "delete that pod or change its labels, or give the workload a selector that matches its own pods alone: \
+                 requests could reach the wrong pod, and the app is neither put to sleep nor woken on request until then"
+            }
+            Self::PortNotFound => {
+                "give a containerPort that name, or correct the Service's targetPort: until then that port does not answer"
             }
             Self::NoActivator => {
                 "see why no pod of the activator is ready; awake apps get their traffic directly"
