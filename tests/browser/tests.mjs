@@ -132,6 +132,47 @@ export const tests = [
     assert.equal(await page.evaluate(() => document.querySelector("#key").value), "");
   }],
 
+  ["a key that may only read is told so, and another one can be used", async (t) => {
+    const reveille = process.env.REVEILLE_BIN ?? `${root}target/debug/reveille`;
+    const make = (...more) => JSON.parse(execFileSync(reveille, ["key", "new", ...more, "--namespace", "local", "--output", "json"]));
+    const [reader, writer] = [make("reader", "--read"), make("writer")];
+    const files = { keys: `${reader.line}\n${writer.line}\n` };
+    const it = await t.with(Reveille.start(app("web", await freePort()), { options: ["--keys", "FOLDER/keys"], files }));
+    const page = await t.open(`${it.page}#/apps/local/web`);
+    await state(page, "refused");
+    assert.equal(await page.locator("#gone").isVisible(), false, "it is not known whether there is such an app");
+    await page.locator("#key").fill(reader.key);
+    await page.keyboard.press("Enter");
+    await detail(page, "Asleep");
+    await page.locator("#wake").click();
+    await page.locator("#confirm-ok").click();
+    await page.locator('#message[data-kind="bad"]').getByText("reader").waitFor();
+    await page.locator("#key").fill(writer.key);
+    await page.keyboard.press("Enter");
+    await page.locator("#key-form").waitFor({ state: "hidden" });
+    await page.locator("#wake").click();
+    await page.locator("#confirm-ok").click();
+    await detail(page, "Awake");
+  }],
+
+  ["an address that names nothing is the list", async (t) => {
+    const it = await t.with(MadeUp.start([status("web")]));
+    const page = await t.open(`${it.page}#/apps/%/x`);
+    await row(page, "local/web").waitFor();
+    await page.goto(`${it.page}#/apps/local/nobody`);
+    await page.locator("#gone").waitFor();
+  }],
+
+  ["what is told after a break counts from its own time", async (t) => {
+    const it = await t.with(MadeUp.start([status("web", { phase: "Awake", sleepsInMs: 100_000 })]));
+    const page = await t.open(it.page);
+    await row(page, "local/web").waitFor();
+    const before = new Date(Date.now() - 30_000).toISOString();
+    it.tell("counts", { time: before, app: status("web", { phase: "Awake", sleepsInMs: 90_000 }) });
+    const idle = row(page, "local/web").locator('[data-field="idle"]');
+    await until("it counts from then", async () => /^(59|58|1m)s?$/.test(await idle.textContent()));
+  }],
+
   ["a connection that is lost comes back, with what has changed", async (t) => {
     const port = await freePort();
     const it = await t.with(Reveille.start(app("web", port)));

@@ -93,7 +93,7 @@ proptest! {
     fn one_wrong_byte_never_gives_a_key_more_than_was_written(at in 0_usize..400, byte: u8) {
         let line = |name: &str, digit: &str, right: &str| format!("{name} {} ml,team-a {right}\n", digit.repeat(64));
         let text = line("ci", "1", "read") + &line("grafana", "2", "read");
-        let mut bytes = text.clone().into_bytes();
+        let mut bytes = text.into_bytes();
         let at = at % bytes.len();
         bytes[at] = byte;
         if let Ok(keys) = parse(&bytes) {

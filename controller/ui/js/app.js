@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { ask } from "./dialog.js";
 import { duration, moment, money, phase, savedAfter } from "./format.js";
-import { age, apps, now } from "./live.js";
+import { age, apps, listed, now } from "./live.js";
 import { say } from "./message.js";
 
 /** The order of the steps that are known. Others are shown where they come. */
@@ -15,6 +15,9 @@ const section = $("app");
 /** Which app is shown: `namespace/name`. */
 let shown;
 let lastWake;
+
+/** What is called when a key is not good for what was asked. */
+export const listeners = { refused: () => {} };
 
 /** Shows an app. */
 export function open(namespace, name) {
@@ -36,7 +39,7 @@ export function close() {
 export function changed(name) {
   if (name !== shown) return;
   const entry = apps.get(name);
-  $("gone").hidden = !!entry;
+  $("gone").hidden = !!entry || !listed;
   $("app-body").hidden = !entry;
   if (!entry) return;
   const { app } = entry;
@@ -242,6 +245,7 @@ async function order(call, button) {
     say(`${app.name} is ${phase(after.phase)}`);
   } catch (error) {
     say(error.message, true);
+    if (error.status === 401 || error.status === 403) listeners.refused("with another key it may work");
   }
 }
 

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { Parser } from "./sse.js";
 
 /** A stream says something every 10 s; one that is silent for longer than this is gone. */
-const SILENT_AFTER = 25_000;
+const SILENT_AFTER = 20_000;
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 15_000;
 
@@ -29,9 +29,20 @@ export function age(entry) {
 
 let last;
 let wakeUp = () => {};
+let reading;
 
-/** Tries again at once, as with a new key. */
-export function again() {
+/** Whether the apps are known at all. */
+export let listed = false;
+
+/** Begins at once if it waits. */
+export function hurry() {
+  wakeUp();
+}
+
+/** Begins anew, as with another key. */
+export function restart() {
+  last = undefined;
+  reading?.abort(new Error("another key is used"));
   wakeUp();
 }
 
@@ -42,11 +53,15 @@ function name(app) {
 function take({ event, id, data }) {
   const said = JSON.parse(data);
   last = id ?? last;
-  const at = performance.now();
-  offset = Date.parse(said.time) - at;
+  // What is told after a break is older than now: the clock does not go back for that, and counts from its time.
+  const time = Date.parse(said.time);
+  const heard = time - performance.now();
+  offset = event === "apps" || offset === 0 ? heard : Math.max(offset, heard);
+  const at = time - offset;
   if (event === "apps") {
     apps.clear();
     for (const app of said.apps) apps.set(name(app), { app, at });
+    listed = true;
     listeners.apps();
   } else if (event === "gone") {
     apps.delete(name(said));
@@ -59,6 +74,7 @@ function take({ event, id, data }) {
 
 async function read(alive) {
   const abort = new AbortController();
+  reading = abort;
   let timer;
   const hears = () => {
     clearTimeout(timer);

@@ -9,13 +9,28 @@ import { say } from "./message.js";
 
 const $ = (id) => document.getElementById(id);
 
+/** Which app the address names. */
+function named() {
+  try {
+    return /^#\/apps\/([^/]+)\/([^/]+)$/.exec(location.hash)?.slice(1).map(decodeURIComponent);
+  } catch {
+    return undefined; // whoever typed it meant something else
+  }
+}
+
+function askForKey(why) {
+  $("key-form").hidden = false;
+  $("key-why").textContent = why;
+  $("key").focus();
+}
+
 function route(moveFocus) {
-  const match = /^#\/apps\/([^/]+)\/([^/]+)$/.exec(location.hash);
+  const match = named();
   $("overview").hidden = !!match;
   $("app").hidden = !match;
   say("");
   if (match) {
-    const [namespace, name] = match.slice(1).map(decodeURIComponent);
+    const [namespace, name] = match;
     app.open(namespace, name);
     document.title = `${name} – Reveille`;
   } else {
@@ -39,9 +54,7 @@ live.listeners.state = (state, why) => {
   if (place.dataset.state !== state) place.dataset.state = state;
   if (place.textContent !== why) place.textContent = state === "refused" ? "a key is needed" : why;
   if (state === "refused") {
-    $("key-form").hidden = false;
-    $("key-why").textContent = api.hasKey() ? why : "";
-    $("key").focus();
+    askForKey(api.hasKey() ? why : "");
   } else if (state === "live") {
     $("key-form").hidden = true;
     $("key").value = "";
@@ -51,8 +64,11 @@ live.listeners.state = (state, why) => {
 $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   api.useKey($("key").value.trim());
-  live.again();
+  live.restart();
 });
+app.listeners.refused = askForKey;
+addEventListener("online", live.hurry);
+addEventListener("visibilitychange", () => document.hidden || live.hurry());
 addEventListener("hashchange", () => route(true));
 setInterval(() => {
   if ($("app").hidden) list.tick();

@@ -200,7 +200,7 @@ mod tests {
 
     use super::*;
 
-    fn shown(desired: Value, status: Value, managers: Value) -> DeploymentStatus {
+    fn shown(desired: &Value, status: &Value, managers: &Value) -> DeploymentStatus {
         let deployment = serde_json::from_value(json!({
             "metadata": {"name": "web", "namespace": "team", "creationTimestamp": "2026-01-01T00:00:00Z",
                 "managedFields": managers},
@@ -217,13 +217,13 @@ mod tests {
 
     #[test]
     fn replicas_are_shown_as_they_stand() {
-        let none = shown(json!(0), json!({}), json!([]));
+        let none = shown(&json!(0), &json!({}), &json!([]));
         assert_eq!((none.status, none.last_scale_time), (ScaleState::Inactive, None));
-        let scaling = shown(json!(3), json!({"replicas": 1, "availableReplicas": 1}), json!([]));
+        let scaling = shown(&json!(3), &json!({"replicas": 1, "availableReplicas": 1}), &json!([]));
         assert_eq!((scaling.status, scaling.current_replicas), (ScaleState::Scaling, 1));
-        let active = shown(json!(2), json!({"replicas": 2, "availableReplicas": 2}), json!([]));
+        let active = shown(&json!(2), &json!({"replicas": 2, "availableReplicas": 2}), &json!([]));
         assert_eq!((active.status, active.available_replicas), (ScaleState::Active, 2));
-        assert_eq!(shown(Value::Null, json!({"replicas": 1}), json!([])).desired_replicas, 1);
+        assert_eq!(shown(&Value::Null, &json!({"replicas": 1}), &json!([])).desired_replicas, 1);
     }
 
     #[test]
@@ -234,7 +234,7 @@ mod tests {
             {"manager": "reveille", "operation": "Update", "subresource": "scale", "time": "2026-01-03T00:00:00Z"},
             {"manager": "kube-controller-manager", "operation": "Update", "subresource": "status", "time": "2026-01-08T00:00:00Z"},
         ]);
-        let time = shown(json!(1), json!({"replicas": 1}), managers).last_scale_time;
+        let time = shown(&json!(1), &json!({"replicas": 1}), &managers).last_scale_time;
         assert_eq!(time, Some("2026-01-03T00:00:00Z".parse().unwrap()));
         let noted = ObjectMeta {
             annotations: Some([(names::LAST_SCALED.to_owned(), "2026-01-04T00:00:00Z".to_owned())].into()),
