@@ -32,6 +32,9 @@ use super::{
 /// Fetch metadata (W3C): whose page the call comes from. Sent by browsers only.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// The same: how the answer is to be used.
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
 /// The hosts by which clients may call, besides `localhost` and loopback addresses.
 #[derive(Clone, Debug)]
 pub struct AllowedHosts {
@@ -92,7 +95,11 @@ fn examine(allowed: &AllowedHosts, request: &Request) -> Result<(), Problem> {
     // `same-site` passes here for reading: another port of this host is same-site, and cannot read the answer.
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         let ours = site == "same-origin" || site == "none";
-        if site == "cross-site" || (!ours && !request.method().is_safe()) {
+        // A link on another site to the dashboard is no call: its page tells nothing by itself, and stands in no frame.
+        let is_link = request.method().is_safe()
+            && headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate")
+            && matches!(request.uri().path(), "/" | "/ui" | "/ui/");
+        if (site == "cross-site" && !is_link) || (!ours && !request.method().is_safe()) {
             return Err(foreign(format!("another web page ({})", escaped(&text(site)))));
         }
     }

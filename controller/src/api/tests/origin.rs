@@ -84,3 +84,15 @@ async fn pages_of_other_sites() {
     }
     assert_eq!(status_of("POST", WAKE, &[("host", "evil.example")]).await, 403);
 }
+
+#[tokio::test]
+async fn another_site_may_have_a_link_to_the_dashboard_and_no_more() {
+    let link = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
+    assert_eq!(status_of("GET", "/ui/", &link).await, 200);
+    assert_eq!(status_of("GET", LIST, &link).await, 403);
+    assert_eq!(
+        status_of("GET", "/ui/", &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")]).await,
+        403
+    );
+    assert_eq!(status_of("GET", "/ui/js/main.js", &link).await, 403);
+}
