@@ -21,7 +21,7 @@ use http::{Request, header};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use reveille_core::{
-    directory::{AppEntry, UpstreamProtocol},
+    directory::{AppEntry, NO_PORT, UpstreamProtocol},
     policy::Readiness,
 };
 use tokio::{
@@ -88,6 +88,9 @@ fn pause(waited: Duration, probers: u32) -> Duration {
 async fn can_answer(entry: &AppEntry, endpoint: &Endpoint) -> bool {
     let Some(index) = entry.readiness_port(&endpoint.addresses) else { return false };
     let (port, address) = (&entry.ports[index], endpoint.addresses[index]);
+    if address.port() == NO_PORT {
+        return false;
+    }
     let over_http2 = port.upstream == UpstreamProtocol::H2c;
     let answered = match &entry.policy.wake.readiness {
         Readiness::Tcp { .. } => timeout(TRY_FOR, connect(address)).await.map(|r| r.is_ok()),

@@ -113,12 +113,16 @@ pub struct Port {
     pub upstream: UpstreamProtocol,
 }
 
+/// The number of a port that an endpoint has not: nobody can listen there.
+pub const NO_PORT: u16 = 0;
+
 /// A replica of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Names this replica among all that the app ever had: a replica that comes back is another one.
     pub generation: u64,
-    /// Its addresses, one for each of the app's [`ports`](AppEntry::ports), in the same order.
+    /// Its addresses, one for each of the app's [`ports`](AppEntry::ports), in the same order; [`NO_PORT`] for one that it
+    /// has not.
     pub addresses: Arc<[SocketAddr]>,
     /// Whether the control plane calls it ready. If not, the activator asks it itself.
     pub ready: bool,

@@ -15,7 +15,7 @@ use std::{
 use k8s_openapi::api::discovery::v1 as k8s;
 use reveille_core::{
     app::AppId,
-    directory::Endpoint,
+    directory::{Endpoint, NO_PORT},
     resource::names::{self, private_port},
 };
 
@@ -96,13 +96,15 @@ impl Slice {
         Some((id, slice.metadata.name.clone()?, read))
     }
 
+    /// Where a pod has each of these ports; none if it has none of them.
     fn addresses(&self, ports: &[u16], address: IpAddr) -> Option<Arc<[SocketAddr]>> {
         let number = |service_port: &u16| {
             let name = private_port(*service_port);
-            let (_, number) = self.ports.iter().find(|(other, _)| *other == name)?;
-            Some(SocketAddr::new(address, *number))
+            let known = self.ports.iter().find(|(other, _)| *other == name);
+            SocketAddr::new(address, known.map_or(NO_PORT, |(_, number)| *number))
         };
-        ports.iter().map(number).collect()
+        let addresses: Arc<[SocketAddr]> = ports.iter().map(number).collect();
+        addresses.iter().any(|address| address.port() != NO_PORT).then_some(addresses)
     }
 }
 
@@ -187,7 +189,7 @@ impl Slices {
         self.members().any(|(_, member)| !member.terminating)
     }
 
-    /// The pods that are not terminating and have a port for each of these ports of the Service, in their order. A pod
+    /// The pods that are not terminating and have one of these ports of the Service, in the order of the ports. A pod
     /// with addresses of both families is one, by its IPv4 address.
     pub(crate) fn endpoints(&self, ports: &[u16]) -> Vec<Endpoint> {
         let terminating: HashSet<u64> =

@@ -54,7 +54,11 @@ fn an_endpoint_has_an_address_for_each_port_in_the_apps_order() {
     assert_eq!(endpoints.len(), 2);
     let first = endpoints.iter().find(|endpoint| endpoint.ready).unwrap();
     assert_eq!(*first.addresses, ["10.0.0.1:9001".parse().unwrap(), "10.0.0.1:8080".parse().unwrap()]);
-    assert!(slices.endpoints(&[80, 81]).is_empty(), "one that lacks a port is passed over");
+    let lacking = slices.endpoints(&[80, 81]);
+    let ports: Vec<_> = lacking[0].addresses.iter().map(SocketAddr::port).collect();
+    assert_eq!(ports[1], NO_PORT, "one that lacks a port serves the others");
+    assert_ne!(ports[0], NO_PORT);
+    assert!(slices.endpoints(&[81]).is_empty(), "one without any is passed over");
     assert!(slices.endpoints(&[]).is_empty());
     assert!(slices.show_life());
 }

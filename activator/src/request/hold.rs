@@ -10,7 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reveille_core::{directory::UpstreamProtocol, gate::Word, probes::Prober, quantity::HumanDuration};
+use reveille_core::{
+    directory::{NO_PORT, UpstreamProtocol},
+    gate::Word,
+    probes::Prober,
+    quantity::HumanDuration,
+};
 
 use super::{Stop, attempt, body::RequestBody, in_flight::InFlight};
 use crate::{
@@ -116,6 +121,13 @@ impl<'a> Passage<'a> {
         // Again: it may have waited through a reload.
         let (index, upstream) = self.port()?;
         let address = *chosen.endpoint.addresses.get(index).ok_or_else(|| self.removed())?;
+        if address.port() == NO_PORT {
+            let id = &self.app.app.id;
+            let detail = format!(
+                "the pods of {id} have no such port; does its Service's targetPort name one of theirs?"
+            );
+            return Err(Error::new(Kind::UpstreamUnreachable, detail).for_app(id).into());
+        }
         Ok(Some(Admitted { chosen, address, upstream }))
     }
 

@@ -155,7 +155,7 @@ pub(crate) async fn rolling_upgrade(t: Context) {
     slow.until_asleep().await;
     let flowing: Vec<_> = [Connections::New, Connections::Kept]
         .map(|connections| {
-            awake.client.load(&Plan { clients: 2, connections, pause: ms(20), ..awake.plan() })
+            awake.client.load(&Plan { clients: 3, connections, pause: ms(20), ..awake.plan() })
         })
         .into();
     let held = slow.client.at_once(&Plan { clients: HELD, ..slow.plan() });
@@ -179,7 +179,13 @@ pub(crate) async fn rolling_upgrade(t: Context) {
         }
         all
     };
-    t.figure(&format!("upgraded in {}: held: {}; flowing: {}", seconds(took), tally.text(), flowed.text()));
+    let rate = flowed.answered as f64 / started.elapsed().as_secs_f64();
+    t.figure(&format!(
+        "upgraded in {}: held: {}; flowing at {rate:.0} requests/s: {}",
+        seconds(took),
+        tally.text(),
+        flowed.text()
+    ));
     tally = tally.and(flowed);
     tally.assert_whole();
 }

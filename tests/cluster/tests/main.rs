@@ -75,6 +75,10 @@ fn main() -> ExitCode {
         Test::new("targets::one_who_sets_it_back", targets::one_who_sets_it_back)
             .needs_reveille()
             .limit(secs(180)),
+        Test::new("sleeping::not_while_a_connection_is_open", sleeping::not_while_a_connection_is_open)
+            .needs_reveille(),
+        Test::new("targets::a_foreign_pod", targets::a_foreign_pod).needs_reveille().limit(secs(240)),
+        Test::new("targets::ports_that_lead_nowhere", targets::ports_that_lead_nowhere).needs_reveille(),
         Test::new("sleeping::not_while_a_stream_is_open", sleeping::not_while_a_stream_is_open)
             .needs_reveille(),
         Test::new("specs::suspended", specs::suspended).needs_reveille(),

@@ -121,11 +121,17 @@ pub(crate) async fn api_server_with_apps(t: Context) {
     asleep.call().await;
     asleep.until_asleep().await;
     let planes = [awake.reveille.activators().await, awake.reveille.controllers().await].concat();
+    let mut anew = 0;
     for pod in &planes {
         let name = pod.metadata.name.as_deref().unwrap();
         let log = awake.reveille.pods_api().logs(name, &LogParams::default()).await.unwrap();
         assert!(!log.contains("panicked"), "{name} panicked");
+        anew += log.matches("too old resource version").count();
     }
+    t.figure(&format!(
+        "{anew} watches of the planes were told that what they had seen is forgotten, and began anew"
+    ));
+    assert!(anew > 0, "nothing was compacted that they had seen");
 }
 
 /// An etcd that hangs at each step of falling asleep: a commit that comes late loses nothing.

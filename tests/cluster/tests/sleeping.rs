@@ -47,6 +47,43 @@ pub(crate) async fn not_while_a_stream_is_open(t: Context) {
     assert!(slept > ms(1_900) && slept < secs(15), "its idle time is 2 s, it fell asleep after {slept:?}");
 }
 
+/// Not while a connection is open on which nothing is said for a while: TCP in Proxy, and in Bypass a request that the pod's
+/// own status shows.
+pub(crate) async fn not_while_a_connection_is_open(t: Context) {
+    let tcp = server(&["/servers/echo_server", "tcp", "echo"], "tcp", Mode::Proxy)
+        .spec(json!({ "preset": "tcp" }))
+        .named("tcp");
+    let (tcp, bypass) = tokio::join!(tcp.make(&t), nginx(Mode::Bypass).make(&t));
+    bypass.call().await;
+    bypass.scaled.until_phase("Awake", secs(30)).await;
+    let held = async |app: &App, says: &str| {
+        // Three times the idle time.
+        let (ip, port) = (app.address.ip(), app.address.port());
+        let script = format!("exec 3<>/dev/tcp/{ip}/{port}; printf '{says}' >&3; sleep 6");
+        let arguments = ["30", "bash", "-c", &script];
+        let open = app.client.run("timeout", &arguments);
+        let awake = async {
+            app.scaled.until_phase("Awake", secs(20)).await;
+            let since = Instant::now();
+            while since.elapsed() < secs(4) {
+                assert_ne!(app.scaled.status().await.phase(), Some("Asleep"), "{}: it is in use", app.name);
+                tokio::time::sleep(ms(200)).await;
+            }
+        };
+        let (output, ()) = tokio::join!(open, awake);
+        output.ok();
+        let ended = Instant::now();
+        app.until_asleep().await;
+        ended.elapsed()
+    };
+    let (tcp, bypass) = tokio::join!(held(&tcp, "hello"), held(&bypass, "GET / HTTP/1.1\\r\\nHost: x\\r\\n"));
+    t.figure(&format!(
+        "pods gone {} after the end of a TCP connection, {} after that of half a request in Bypass",
+        seconds(tcp),
+        seconds(bypass)
+    ));
+}
+
 /// One client, whose pauses end around the moment at which the app falls asleep.
 async fn around_the_edge(app: &App, cycles: u64, connections: Connections) -> Tally {
     let mut all = Tally::default();
@@ -96,9 +133,18 @@ pub(crate) async fn thirty_cycles_in_proxy_mode(t: Context) {
 /// The same in Bypass with the readiness gate, on new connections. What is kept is the app's own to drain: counted.
 pub(crate) async fn thirty_cycles_in_bypass(t: Context) {
     let app = nginx(Mode::Bypass).spec(json!({ "idle": { "ttl": "1s" } })).make(&t).await;
-    let (tally, slept) = cycles(&app, 10, &[Connections::New]).await;
-    t.figure(&format!("{slept} times asleep, new connections: {}", tally.text()));
+    // Comes now and then on a connection that it keeps, awake or not.
+    let kept =
+        app.client.load(&Plan { clients: 1, connections: Connections::Kept, pause: secs(9), ..app.plan() });
+    let (tally, slept) = cycles(&app, 30, &[Connections::New]).await;
+    let kept = kept.end().await;
+    t.figure(&format!(
+        "{slept} times asleep, new connections: {}; one connection that is kept: {}",
+        tally.text(),
+        kept.text()
+    ));
     tally.assert_whole();
+    assert!(kept.answered > 0, "{}: {:?}", kept.text(), kept.failures);
 }
 
 /// Calls it in bursts until it was asleep so many times.

@@ -4,10 +4,10 @@ use std::cell::Cell;
 
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
-    core::v1::{ReplicationController, Service},
+    core::v1::{Pod, ReplicationController, Service},
     rbac::v1::{Role, RoleBinding},
 };
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use reveille_tests_cluster::{
     Context, Image, Namespace, Network, Plan, ScaledApp, ms, reveille, secs, until,
     workload::{deployment, nginx_pod, service_without_selector},
@@ -64,6 +64,7 @@ pub(crate) async fn what_is_not_permitted(t: Context) {
     let message = app.until_condition("Ready", false, "NotPermitted").await;
     assert!(message.contains("grant its ServiceAccount the verb get"), "{message}");
     assert!(message.contains("replicationcontrollers"), "{message}");
+    app.event("NotPermitted").await;
     t.figure(&format!("a ReplicationController without rights: {message}"));
 
     let rule = json!({ "apiGroups": [""], "verbs": ["get", "list", "watch", "update", "patch"],
@@ -94,6 +95,7 @@ pub(crate) async fn two_of_one_service(t: Context) {
     let second = ScaledApp::create(&good.namespace, "second", &spec).await;
     let message = second.until_condition("Ready", false, "PortConflict").await;
     assert!(message.contains("ScaledApp web") && message.contains("a Service of its own"), "{message}");
+    second.event("PortConflict").await;
     good.call().await;
     assert!(good.scaled.status().await.is_ready(), "the other app is as it was");
     good.until_asleep().await;
@@ -138,4 +140,55 @@ pub(crate) async fn one_who_sets_it_back(t: Context) {
     ));
     tally.assert_whole();
     app.call().await;
+}
+
+/// A pod that only looks like the app's: said at once, and requests are refused with the reason; without it all is well.
+pub(crate) async fn a_foreign_pod(t: Context) {
+    let app = nginx(Mode::Proxy).spec(json!({ "idle": { "ttl": "1s" } })).make(&t).await;
+    app.until_asleep().await;
+    let mut pod = nginx_pod();
+    pod["terminationGracePeriodSeconds"] = 0.into();
+    let manifest = json!({ "metadata": { "name": "looks-alike", "labels": { "app": "web" } }, "spec": pod });
+    app.namespace.create::<Pod>(manifest).await;
+    app.namespace.ready_pod("web").await;
+    let started = std::time::Instant::now();
+    let message = app.scaled.until_condition("Ready", false, "ForeignPods").await;
+    assert!(message.contains("looks-alike"), "{message}");
+    t.figure(&format!("a foreign pod is said after {}: {message}", seconds(started.elapsed())));
+    app.scaled.event("ForeignPods").await;
+    let refused = async || app.client.get(&app.url("/"), secs(30)).await;
+    until("requests are refused with the reason", secs(30), async || {
+        refused().await.is_ok_and(|answer| answer.status == 502 && answer.body.contains("looks-alike"))
+    })
+    .await;
+    assert_eq!(app.replicas().await, 0, "it was not woken beside it");
+    app.namespace.api::<Pod>().delete("looks-alike", &DeleteParams::default()).await.unwrap();
+    app.scaled.until("it is ready", secs(90), |status| status.is_ready()).await;
+    until("it is woken", secs(60), async || refused().await.is_ok_and(|answer| answer.status == 200)).await;
+    app.until_asleep().await;
+}
+
+/// Ports that lead nowhere are named, with those that there are.
+pub(crate) async fn ports_that_lead_nowhere(t: Context) {
+    let (namespace, client, _) = bed(&t).await;
+    let mut manifest = service_without_selector("named");
+    manifest["spec"]["ports"] = json!([
+        { "name": "http", "port": 80, "targetPort": 80 }, { "name": "extra", "port": 81, "targetPort": "nowhere" }]);
+    let service: Service = namespace.create(manifest).await;
+    namespace.create::<Deployment>(deployment("named", 1, &nginx_pod())).await;
+    let spec = json!({ "target": { "name": "named" }, "service": "named", "idle": { "ttl": "never" } });
+    let app = ScaledApp::create(&namespace, "named", &spec).await;
+    let message = app.until_condition("Ready", false, "PortNotFound").await;
+    assert!(message.contains("nowhere"), "{message}");
+    t.figure(&format!("a port that the pods lack: {message}"));
+    until("the other port is served", secs(60), async || {
+        client.get(&url(&service), secs(30)).await.is_ok_and(|answer| answer.status == 200)
+    })
+    .await;
+    let spec = json!({ "target": { "name": "other" }, "service": "web",
+        "wake": { "readiness": { "http": { "port": "nothing", "path": "/" } } } });
+    namespace.create::<Deployment>(deployment("other", 0, &nginx_pod())).await;
+    let other = ScaledApp::create(&namespace, "other", &spec).await;
+    let message = other.until_condition("Ready", false, "InvalidSpec").await;
+    assert!(message.contains("nothing"), "{message}");
 }
