@@ -1,7 +1,7 @@
 //! A `ScaledApp` as the activator keeps it: what it needs to serve and wake the app, and no more.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
@@ -17,7 +17,7 @@ use reveille_core::{
     wake::{Failure, FailureKind, Step, WakeId},
 };
 
-use super::stance::Stance;
+use super::{slices::generation, stance::Stance};
 
 /// The time, by both clocks: what Kubernetes says is by the one, what this process waits for by the other.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,8 @@ pub(crate) struct Object {
     /// The Service's ports, in the same order.
     service_ports: Vec<u16>,
     wake_on_request: bool,
+    /// Pods that only look like its own.
+    pub(crate) foreign: HashSet<u64>,
     wake: Wake,
 }
 
@@ -99,6 +101,7 @@ impl Object {
             ports: ports.collect(),
             service_ports: status.ports.iter().map(|port| port.service_port).collect(),
             wake_on_request: status.wakes_on_request() && !app.suspend,
+            foreign: status.foreign_pods.iter().map(|uid| generation(uid)).collect(),
             wake: Wake::read(object, status, now, before.map(|before| &before.wake)),
             app,
         })

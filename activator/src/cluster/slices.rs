@@ -67,6 +67,8 @@ pub(crate) struct Slices {
     /// The version of the last direct list.
     listed: Version,
     relist: Option<Relist>,
+    /// Pods that only look like the app's, by their generation: as if they were not there.
+    foreign: HashSet<u64>,
 }
 
 /// The watch begins anew, with everything that there is.
@@ -115,7 +117,7 @@ impl Member {
         let uid = endpoint.target_ref.as_ref().and_then(|pod| pod.uid.clone());
         let conditions = endpoint.conditions.as_ref();
         Some(Self {
-            generation: fnv(&uid.unwrap_or_else(|| address.to_string())),
+            generation: generation(&uid.unwrap_or_else(|| address.to_string())),
             address,
             // Left out means ready, by the API's own words.
             ready: conditions.and_then(|c| c.ready).unwrap_or(true),
@@ -179,6 +181,11 @@ impl Slices {
         Ok(true)
     }
 
+    /// These only look like the app's.
+    pub(crate) fn leave_out(&mut self, foreign: &HashSet<u64>) {
+        self.foreign.clone_from(foreign);
+    }
+
     /// Whether nothing is known.
     pub(crate) fn is_empty(&self) -> bool {
         self.by_name.is_empty()
@@ -211,7 +218,9 @@ impl Slices {
     }
 
     fn members(&self) -> impl Iterator<Item = (&Slice, &Member)> {
-        self.by_name.values().flat_map(|slice| slice.members.iter().map(move |member| (slice, member)))
+        let all = self.by_name.values();
+        let all = all.flat_map(|slice| slice.members.iter().map(move |member| (slice, member)));
+        all.filter(|(_, member)| !self.foreign.contains(&member.generation))
     }
 }
 
@@ -219,8 +228,8 @@ impl Slices {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unsure;
 
-/// FNV-1a, 64 bits: the same for one pod in every slice, and in every run.
-fn fnv(text: &str) -> u64 {
+/// What a pod is named by here, from its unique id. FNV-1a, 64 bits: the same in every slice, and in every run.
+pub(crate) fn generation(text: &str) -> u64 {
     text.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
@@ -232,12 +241,12 @@ mod tests;
 /// Slices for tests of what goes by them.
 #[cfg(test)]
 pub(crate) mod testing {
-    use super::{IpAddr, Member, Slice, SliceList, Slices, fnv};
+    use super::{IpAddr, Member, Slice, SliceList, Slices, generation};
 
     /// One pod with the port `p80`, of another uid in each version, or nothing.
     fn slice(version: u64, life: bool) -> Slice {
         let member = Member {
-            generation: fnv(&version.to_string()),
+            generation: generation(&version.to_string()),
             address: IpAddr::from([127, 0, 0, 1]),
             ready: true,
             terminating: false,

@@ -124,3 +124,24 @@ fn a_watch_that_begins_anew_drops_what_it_leaves_out() {
     assert_eq!(slices.relist_ends(), Err(Unsure), "a list came in between");
     assert_eq!(slices.by_name.len(), 2);
 }
+
+#[test]
+fn pods_that_only_look_like_the_apps_are_as_if_they_were_not_there() {
+    let mut slices = slices(&[slice(
+        "a",
+        1,
+        "IPv4",
+        &[("own", "10.0.0.1", true, false), ("foreign", "10.0.0.2", true, false)],
+    )]);
+    slices.leave_out(&[generation("foreign")].into());
+    let addresses: Vec<_> =
+        slices.endpoints(&[80]).iter().map(|endpoint| endpoint.addresses[0].to_string()).collect();
+    assert_eq!(addresses, ["10.0.0.1:8080"]);
+    slices.leave_out(&[generation("foreign"), generation("own")].into());
+    assert!(!slices.show_life());
+    // What a list says later is left out, too.
+    slices.replace(list(9, &[slice("a", 9, "IPv4", &[("foreign", "10.0.0.2", true, false)])]));
+    assert!(!slices.show_life());
+    slices.leave_out(&[].into());
+    assert!(slices.show_life());
+}

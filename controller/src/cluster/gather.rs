@@ -16,7 +16,7 @@ use super::{
     memory::Memory,
     objects,
     observe::{Observed, Problem, conflicts, scales_to_zero},
-    owners,
+    owners::{self, Foreign},
     pods::PodView,
     ports::PortsError,
     service::{self, ServiceView},
@@ -183,7 +183,7 @@ async fn pods(
     id: &AppId,
     app: &ScaledApp,
     scale: &Scale,
-) -> Result<(Vec<PodView>, Vec<String>), WorkError> {
+) -> Result<(Vec<PodView>, Vec<Foreign>), WorkError> {
     let api = Api::namespaced(world.client.clone(), &id.namespace);
     let selector = scale.selector.as_deref().unwrap_or_default();
     let all = match scale.replicas {
@@ -219,13 +219,15 @@ async fn events(world: &World, id: &AppId, pods: &[PodView]) -> Result<Vec<Event
 
 /// Whether the app's slices show a replica that is not told to stop. Nobody raises a count of 0 before they do not: see
 /// `StopBeforeWake` of the protocol.
-pub(crate) async fn still_shown(world: &World, id: &AppId) -> Result<bool, WorkError> {
+pub(crate) async fn still_shown(world: &World, id: &AppId, foreign: &[Foreign]) -> Result<bool, WorkError> {
     let api: Api<EndpointSlice> = Api::namespaced(world.client.clone(), &id.namespace);
     let label = format!("{}={}", traffic::SERVICE_NAME, names::private_service(&id.name));
     let slices = api.list(&ListParams::default().labels(&label)).await?;
     let stays = |endpoint: &k8s_openapi::api::discovery::v1::Endpoint| {
         let conditions = endpoint.conditions.as_ref();
+        let uid = endpoint.target_ref.as_ref().and_then(|pod| pod.uid.as_ref());
         conditions.and_then(|conditions| conditions.terminating) != Some(true)
+            && !foreign.iter().any(|pod| Some(&pod.uid) == uid)
     };
     Ok(slices.items.iter().any(|slice| slice.endpoints.iter().flatten().any(stays)))
 }

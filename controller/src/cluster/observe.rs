@@ -9,6 +9,7 @@ use reveille_core::resource::{ClusterApp, PortStatus, Reason, ScaledApp, ScaledA
 
 use super::{
     objects,
+    owners::Foreign,
     pods::PodView,
     service::ServiceView,
     traits::{ActivatorPod, Scale},
@@ -45,7 +46,7 @@ pub(crate) struct Observed {
     /// The target's own.
     pub(crate) pods: Vec<PodView>,
     /// Others that its selector matches, each in words.
-    pub(crate) foreign: Vec<String>,
+    pub(crate) foreign: Vec<Foreign>,
     /// Looked at while it wakes.
     pub(crate) events: Vec<EventView>,
     /// Slices of ours.

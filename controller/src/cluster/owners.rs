@@ -98,14 +98,25 @@ impl Sets {
     }
 }
 
-/// The target's own pods, and what is said of those that are not and have not ended.
-pub(crate) fn split(target: &TargetSpec, pods: Vec<PodView>, sets: &Sets) -> (Vec<PodView>, Vec<String>) {
+/// A pod that only looks like the target's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Foreign {
+    pub(crate) uid: String,
+    /// Which, and whose it is.
+    pub(crate) says: String,
+}
+
+/// The target's own pods, and those that are not and have not ended.
+pub(crate) fn split(target: &TargetSpec, pods: Vec<PodView>, sets: &Sets) -> (Vec<PodView>, Vec<Foreign>) {
     let (mut own, mut foreign) = (Vec::new(), Vec::new());
     for pod in pods {
         match whose(target, &pod.belongs, sets) {
             None => own.push(pod),
             Some(_) if pod.ending => {}
-            Some(whose) => foreign.push(format!("the pod {}, which belongs to {whose}", pod.name)),
+            Some(whose) => {
+                let says = format!("the pod {}, which belongs to {whose}", pod.name);
+                foreign.push(Foreign { uid: pod.uid, says });
+            }
         }
     }
     (own, foreign)

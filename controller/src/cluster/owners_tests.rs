@@ -22,7 +22,7 @@ fn set(name: &str, owners: &Value) -> Sets {
 }
 
 fn foreign(target: &TargetSpec, owners: &Value, sets: &Sets) -> Option<String> {
-    split(target, vec![pod("p", owners)], sets).1.pop()
+    split(target, vec![pod("p", owners)], sets).1.pop().map(|foreign| foreign.says)
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub(crate) fn plan(now: Timestamp, seen: &Observed, is_watched: bool) -> Plan {
         Some(asked) => phase::advance(now, &mut status, &look(now, seen, asked, &before)),
         None => Then::Nothing,
     };
-    foreign::block_wake(now, &mut status, seen);
+    foreign::leave_out(&mut status, seen);
     let usable_ports = seen.ports.as_deref().unwrap_or_default();
     if let (Ok(service), None) = (&seen.service, &seen.conflict) {
         status.mode = Some(service.mode);
@@ -77,7 +77,9 @@ pub(crate) fn plan(now: Timestamp, seen: &Observed, is_watched: bool) -> Plan {
     let (private, private_problem) = private(seen);
     let problems: Vec<_> = blocking.into_iter().chain(private_problem).chain(standing(seen)).collect();
     conditions::set(now, &mut status, seen, &problems, &traffic);
-    let may_sleep = problems.iter().all(|problem| !stops_sleep(problem.reason)) && traffic.takers > 0;
+    let is_bypass = status.mode == Some(TrafficMode::Bypass);
+    let may_sleep =
+        problems.iter().all(|problem| !stops_sleep(problem.reason, is_bypass)) && traffic.takers > 0;
     let next = match then {
         Then::GiveUp(why) if seen.resolved.is_ok() => Next::GiveUp(why),
         Then::GiveUp(_) | Then::Nothing if status.phase == Some(Phase::Awake) && may_sleep => Next::Sleep,
@@ -194,11 +196,15 @@ fn port_lacking(seen: &Observed) -> Option<Problem> {
     })
 }
 
-fn stops_sleep(reason: Reason) -> bool {
-    !matches!(
-        reason,
-        Reason::HostConflict | Reason::PortNotFound | Reason::ReplicasContested | Reason::ActivatorSilent
-    )
+fn stops_sleep(reason: Reason, is_bypass: bool) -> bool {
+    match reason {
+        Reason::HostConflict | Reason::PortNotFound | Reason::ReplicasContested | Reason::ActivatorSilent => {
+            false
+        }
+        // Its clients reach them directly.
+        Reason::ForeignPods => is_bypass,
+        _ => true,
+    }
 }
 
 fn look<'a>(now: Timestamp, seen: &'a Observed, asked: u32, status: &ScaledAppStatus) -> Seen<'a> {

@@ -193,30 +193,26 @@ proptest! {
 }
 
 #[test]
-fn a_sleeping_app_with_a_foreign_pod_refuses_requests_until_that_is_gone() {
-    let asleep = json!({"phase": "Asleep", "since": "2026-01-01T00:00:00.000000Z"});
-    let mut seen = observed(app(json!({}), asleep), false, 0, Vec::new());
-    seen.foreign = vec!["the pod debug, which belongs to no workload".to_owned()];
+fn foreign_pods_are_said_and_left_out() {
+    let debug = Foreign { uid: "u7".into(), says: "the pod debug, which belongs to no workload".into() };
+    let mut seen = observed(app(json!({}), awake()), false, 1, vec![pod(1, true, None)]);
+    seen.foreign = vec![debug];
     let first = plan(at(0), &seen, true);
     assert_eq!(condition(&first, "Ready"), (false, "ForeignPods".into()));
-    let blocked = first.status.wake_blocked.clone().unwrap();
-    assert!(blocked.holds(at(0), 1) && blocked.reason.contains("the pod debug"), "{}", blocked.reason);
+    assert_eq!((&first.next, &*first.status.foreign_pods), (&Next::Sleep, &["u7".to_owned()][..]));
+    let mut custom = json!({"target": {"apiVersion": "example.org/v1", "kind": "Rollout", "name": "web"}});
+    custom["service"] = "web".into();
+    seen.app = app(custom, awake());
+    assert_eq!(
+        plan(at(0), &seen, true).status.foreign_pods,
+        Vec::<String>::new(),
+        "nobody can tell for certain"
+    );
     seen.app = app(json!({}), serde_json::to_value(&first.status).unwrap());
-    assert_eq!(plan(at(60), &seen, true).status, first.status, "it is not written at every look");
-    let later = plan(at(200), &seen, true).status.wake_blocked.unwrap();
-    assert!(later.until > blocked.until, "it goes on");
     seen.foreign.clear();
     let healed = plan(at(61), &seen, true);
-    assert_eq!(healed.status.wake_blocked, None);
+    assert_eq!(healed.status.foreign_pods, Vec::<String>::new());
     assert_eq!(condition(&healed, "Ready"), (true, "AsDeclared".into()));
-}
-
-#[test]
-fn an_awake_app_with_a_foreign_pod_is_kept_awake() {
-    let mut seen = observed(app(json!({}), awake()), false, 1, vec![pod(1, true, None)]);
-    seen.foreign = vec!["the pod debug, which belongs to no workload".to_owned()];
-    let plan = plan(at(0), &seen, true);
-    assert_eq!((plan.next, plan.status.wake_blocked), (Next::Rest, None));
 }
 
 #[test]

@@ -156,7 +156,7 @@ impl Reason {
             }
             Self::ForeignPods => {
                 "delete that pod or change its labels, or give the workload a selector that matches its own pods alone: \
-                 requests could reach the wrong pod, and the app is neither put to sleep nor woken on request until then"
+                 it gets no requests from Reveille, but counts for whatever else goes by the selector"
             }
             Self::PortNotFound => {
                 "give a containerPort that name, or correct the Service's targetPort: until then that port does not answer"

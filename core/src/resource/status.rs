@@ -64,6 +64,9 @@ pub struct ScaledAppStatus {
     /// False after a sleep by hand that said so: requests are refused instead of waking the app. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wake_on_request: Option<bool>,
+    /// The unique ids of pods that its selector matches and that are not its own: activators leave them out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub foreign_pods: Vec<String>,
     /// How long it was asleep, and what that saved. Added up at the end of each sleep.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub savings: Option<Savings>,

@@ -251,6 +251,7 @@ fn the_schema_has_exactly_the_fields_that_are_written() {
                      "steps": [{"step": "Requested", "at": "2026-01-01T00:00:00.000000Z"}],
                      "outcome": "Failed", "reason": "why", "trigger": "me"},
         "wakeBlocked": {"until": "2026-01-01T00:00:00.000000Z", "generation": 1, "reason": "why"},
+        "foreignPods": ["u"],
         "savings": {"asleep": "1h", "amount": "0.5", "currency": "USD"},
         "awakeUntil": "2026-01-01T00:00:00.000000Z",
         "scheduledWake": {"at": "2026-01-01T00:00:00.000000Z", "reason": "why"},

@@ -34,6 +34,7 @@ impl Apps {
                 let before = record.object.as_ref().map(|old| (&old.age, &*old.app.hosts));
                 touched = hosts.change(id, before, Some((&new.age, &*new.app.hosts)));
                 record.complaint = None;
+                record.stance.slices_mut().leave_out(&new.foreign);
                 record.object = Some(new);
             }
             Err(reason) => record.complain(id, reason),

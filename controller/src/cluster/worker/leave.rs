@@ -55,7 +55,7 @@ impl Worker {
 
     async fn wake(&self, seen: &Observed, replicas: u32) -> Result<Looked, WorkError> {
         let Ok(scale) = &seen.scale else { return Ok(Looked::Again(WATCH)) };
-        if gather::still_shown(&self.world, &self.id).await? {
+        if gather::still_shown(&self.world, &self.id, &seen.foreign).await? {
             return Ok(Looked::Again(WATCH));
         }
         let target = &seen.app.spec.target;

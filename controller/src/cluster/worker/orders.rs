@@ -118,7 +118,7 @@ impl Worker {
         let usual = sleeps.then(|| app.replicas(status.former_replicas));
         let wanted = replicas.or(usual).unwrap_or(scale.replicas);
         if wanted != scale.replicas {
-            if sleeps && gather::still_shown(&self.world, &self.id).await? {
+            if sleeps && gather::still_shown(&self.world, &self.id, &seen.foreign).await? {
                 return Ok(Woken::NotYet(STOPPING));
             }
             let target = &seen.app.spec.target;
