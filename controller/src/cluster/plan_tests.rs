@@ -5,7 +5,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{super::fixtures::*, *};
+use super::{
+    super::{fixtures::*, owners::Foreign},
+    *,
+};
 
 fn condition(plan: &Plan, about: &str) -> (bool, String) {
     let found = plan.status.conditions.iter().find(|condition| condition.type_ == about).unwrap();

@@ -252,7 +252,7 @@ pub(crate) async fn an_app(t: Context) {
     let told = events.await.unwrap();
     let of_it = |line: &&str| line.starts_with("data: ") && line.contains(it.namespace.name());
     let told: Vec<_> = told.lines().filter(of_it).collect();
-    for step in ["Starting", "Ready"] {
+    for step in ["Requested", "Ready"] {
         let is_told = |line: &&&str| line.contains(&format!(r#"{{"step":"{step}""#));
         assert!(told.iter().any(|line| is_told(&line)), "{step}: {told:#?}");
     }
