@@ -39,7 +39,8 @@ controller:
 rbac:
   scalableResources: [{apiGroups: [argoproj.io], resources: [rollouts]}]
   restrictedEndpointSlices: true
-networkPolicy: {adminFrom: [{namespaceSelector: {matchLabels: {name: monitoring}}}]}
+networkPolicy: {adminFrom: [{namespaceSelector: {matchLabels: {name: monitoring}}}], scaleApiFrom: [{podSelector: {}}]}
+scaleApi: {keys: {existingSecret: mine}, hosts: [scale.example], service: {type: NodePort, port: 8080, annotations: {a/b: c}}}
 controlTls: {existingSecret: own-control}
 "#;
 
@@ -83,6 +84,22 @@ pub(crate) async fn every_one_is_taken(t: Context) {
         ["kind: PodMonitor", "isCA: true", "dnsNames: [reveille-activator]", "usages: [server auth]"]
     {
         assert!(manifests.contains(expected), "{expected}: {manifests}");
+    }
+    // The API is served once it is said who may call it.
+    let manifests = render(&t, namespace.name(), "quiet", "").await;
+    assert!(!manifests.contains("name: scale-api") && !manifests.contains("--api="), "{manifests}");
+    for (values, expected) in [
+        (
+            "scaleApi: {keys: {existingSecret: mine, key: lines}, hosts: [scale.example]}",
+            "--keys=/etc/reveille/keys/lines",
+        ),
+        ("scaleApi: {allowAnonymous: true}", "--allow-anonymous"),
+    ] {
+        let manifests = render(&t, namespace.name(), "api", values).await;
+        for expected in [expected, "name: scale-api", "reveille.dev/leader: \"true\"", "containerPort: 8080"]
+        {
+            assert!(manifests.contains(expected), "{expected}: {manifests}");
+        }
     }
     let given = "controlTls: {certManager: {enabled: true, issuerRef: {name: own, kind: ClusterIssuer}}}";
     let manifests = render(&t, namespace.name(), "given", given).await;
@@ -130,6 +147,10 @@ pub(crate) async fn wrong_values_are_refused(t: Context) {
         ("rbac.namespaces={Team}", "/rbac/namespaces/0"),
         ("rbac.scalableResources[0].resources={rollouts}", "missing property 'apiGroups'"),
         ("activator.serviceAccount.create=false", "activator.serviceAccount.name: name one"),
+        (
+            "scaleApi.allowAnonymous=true,scaleApi.keys.existingSecret=x",
+            "scaleApi: either keys.existingSecret or allowAnonymous",
+        ),
     ];
     for (value, expected) in cases {
         let refused = template(&t.cluster, "default", "wrong", &["--set", value]).await;

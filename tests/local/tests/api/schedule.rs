@@ -74,7 +74,7 @@ fn it_wakes_the_app_in_time_and_is_shown_until_then() {
     assert!(took < secs(7), "{took:?}");
     until("it is written off", SOON, || reveille.admin.app("web")["schedule"].is_null());
     assert_eq!(reveille.admin.app("web")["wake"]["trigger"], "schedule: until morning");
-    assert!(!fs::read_to_string(&bed.state).unwrap().contains("web"));
+    assert!(!fs::read_to_string(&bed.state).unwrap().contains("until morning"));
     reveille.stop();
 }
 
