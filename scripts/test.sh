@@ -113,7 +113,7 @@ browser() {
     local tools=target/tools/browser
     if ! command -v chromium >/dev/null || ! command -v node >/dev/null || [ ! -e "$tools/complete" ]; then
         enter browser
-        skip 'browser: there is no chromium, or nothing that drives it: `scripts/need.sh browser` says what is missing'
+        skip 'browser: there is no chromium, or nothing that drives it; scripts/need.sh browser says what is missing'
         return
     fi
     run browser cargo build --quiet --locked -p reveille-cli -p reveille-tests-local --bins
