@@ -104,9 +104,9 @@ pub struct AppStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AppHistory {
-    /// The last wakes that ended, the newest first, at most 20.
+    /// The last wakes that ended, the newest first, at most 10.
     pub wakes: Vec<WakeStatus>,
-    /// What went wrong lately, the newest first, at most 20.
+    /// What went wrong lately, the newest first, at most 10.
     pub errors: Vec<AppError>,
 }
 

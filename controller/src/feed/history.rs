@@ -10,7 +10,7 @@ use reveille_core::{
 };
 
 /// How many of each are kept.
-const KEPT: usize = 20;
+const KEPT: usize = 10;
 
 /// See the [module](self).
 #[derive(Debug, Default)]

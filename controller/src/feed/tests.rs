@@ -150,7 +150,7 @@ fn wakes_and_errors_are_remembered_once_each_and_the_newest_come_first() {
     feed.note(at(41), status("web", Phase::Awake, &problem));
     let history = feed.history(&AppId::local("web"));
     let ids: Vec<_> = history.wakes.iter().map(|wake| wake.id.as_str()).collect();
-    assert_eq!((ids.len(), ids[0], ids[19]), (20, "web-000030", "web-000011"));
+    assert_eq!((ids.len(), ids[0], ids[9]), (10, "web-000030", "web-000021"));
     let errors: Vec<_> = history.errors.iter().map(|error| error.what.as_str()).collect();
     assert_eq!(errors, ["TargetNotFound: there is none", "a wake failed: code 1"]);
     feed.gone(at(50), &AppId::local("web"));
