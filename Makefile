@@ -26,7 +26,7 @@ build: ## Build target/release/reveille
 
 .PHONY: test
 test: ## Run every test that this machine can run, and say what was skipped
-	@$(need) cargo cc curl nginx 'promtool?' 'prometheus?' 'h2load?' 'grpcio?' 'schemathesis?' 'triton?' 'cluster?' 'browser?'
+	@$(need) cargo cc curl nginx 'promtool?' 'prometheus?' 'h2load?' 'grpcio?' 'schemathesis?' 'triton?' 'cluster?' 'browser?' 'zsh?' 'fish?'
 	@scripts/test.sh
 
 .PHONY: test-unit
@@ -51,7 +51,7 @@ test-model: ## The protocol of sleep and wake in every order of events, within b
 
 .PHONY: test-local
 test-local: ## End-to-end tests of local mode: real nginx, real clients
-	@$(need) cargo cc curl nginx 'promtool?' 'prometheus?' 'h2load?' 'grpcio?' 'schemathesis?' 'triton?'
+	@$(need) cargo cc curl nginx 'promtool?' 'prometheus?' 'h2load?' 'grpcio?' 'schemathesis?' 'triton?' 'zsh?' 'fish?'
 	@scripts/test.sh local
 
 .PHONY: test-cluster

@@ -329,6 +329,7 @@ need() {
         cluster) need_cluster ;;
         cluster-tools) need_cluster_tools ;;
         shellcheck) need_program shellcheck shellcheck ;;
+        zsh | fish) need_program "$1" "$1" ;;
         *) die "scripts/need.sh does not know $1" ;;
     esac
 }

@@ -1,12 +1,12 @@
 //! The control port: what the controller asks and tells an activator, as [`reveille_core::control`] has it. TLS, HTTP/1.1,
 //! and every request with the controller's token.
 //!
-//! Nobody can keep resources here: connections, heads, bodies and the time for each are bounded.
+//! Nobody can keep resources here: strangers, heads, bodies and the time for each are bounded.
 
 use std::{io, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Path, Query, Request, State},
     middleware::{self, Next},
@@ -27,7 +27,7 @@ use reveille_core::{
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -35,17 +35,14 @@ use super::{
     api::Cluster,
     apps::{Apps, ShutError},
     auth::{Auth, Unknown, Worth},
+    guests::{Guests, Visit},
 };
 use crate::registry::Ports;
 
-/// Connections at a time; more wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 64;
 /// The longest body, in bytes.
 const MAX_BODY: usize = 16 * 1024;
 /// The longest head, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
-/// How long a TLS handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a head may take, and how long a connection may be idle before it.
 const HEAD: Duration = Duration::from_secs(60);
 /// How long a request may take, from its head to its answer.
@@ -70,18 +67,18 @@ pub(crate) struct Control {
 
 /// Serves for as long as the process lives.
 pub(crate) async fn serve(listener: TcpListener, tls: watch::Receiver<TlsAcceptor>, control: Control) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let guests = Arc::new(Guests::default());
     let router = router(control);
     loop {
-        let permit = permits.clone().acquire_owned().await.expect("the semaphore is never closed");
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let (acceptor, router) = (tls.borrow().clone(), router.clone());
+            Ok((stream, from)) => {
+                let visit = guests.enter();
+                let acceptor = tls.borrow().clone();
+                let router = router.clone().layer(Extension(visit.clone()));
                 tokio::spawn(async move {
-                    if let Err(error) = connection(stream, acceptor, router).await {
-                        tracing::debug!(error, "a connection to the control port ended early");
+                    if let Err(error) = visit.during(connection(stream, acceptor, router)).await {
+                        tracing::debug!(error, %from, "a connection to the control port ended early");
                     }
-                    drop(permit);
                 });
             }
             Err(error) => {
@@ -96,9 +93,7 @@ pub(crate) async fn serve(listener: TcpListener, tls: watch::Receiver<TlsAccepto
 }
 
 async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router) -> Result<(), String> {
-    let handshake = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
-    let stream =
-        handshake.map_err(|_| "the TLS handshake took too long")?.map_err(|error| error.to_string())?;
+    let stream = acceptor.accept(stream).await.map_err(|error| error.to_string())?;
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
@@ -144,7 +139,12 @@ async fn authorize(State(control): State<Control>, request: Request, next: Next)
         return Problem::new(StatusCode::UNAUTHORIZED, "show the controller's token".into()).into_response();
     };
     let problem = match control.auth.worth(token).await {
-        Ok(Worth::Controller) => return next.run(request).await,
+        Ok(Worth::Controller) => {
+            if let Some(visit) = request.extensions().get::<Visit>() {
+                visit.is_known();
+            }
+            return next.run(request).await;
+        }
         Ok(Worth::Other) => {
             Problem::new(StatusCode::FORBIDDEN, "this port is for the controller alone".into())
         }

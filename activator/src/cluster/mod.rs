@@ -18,7 +18,7 @@
 //! | `watch` | what the API server says by itself |
 //! | `waker`, `pace` | what it is asked and told, and how often |
 //! | `api` | the calls |
-//! | `control`, `auth`, `tls` | the port for the controller, who may use it, its certificate |
+//! | `control`, `auth`, `guests`, `tls` | the port for the controller, who may use it, how long strangers may stay, its certificate |
 //!
 //! Without the API server it serves from what it knows: awake apps are served, held requests stay held.
 
@@ -27,6 +27,7 @@ mod apps;
 mod auth;
 mod control;
 mod directory;
+mod guests;
 mod hosts;
 mod object;
 mod pace;

@@ -169,7 +169,7 @@ impl Wake {
         let state = match &said {
             (_, Some(blocked), _) if blocked.holds(now.wall, generation) => WakeState::Failed {
                 id: last.map_or_else(|| WakeId::new("wake", 0), |last| last.id.clone()),
-                failure: failure(blocked.reason.clone()),
+                failure: failure(blocked.message.clone()),
                 retry_at: now.instant(blocked.until.0),
             },
             (Some((id, since, step)), ..) => WakeState::InProgress {

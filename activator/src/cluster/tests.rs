@@ -370,7 +370,7 @@ async fn nobody_wakes_what_is_suspended_or_blocked() {
         (json!({}), json!({"phase": "Asleep", "wakeOnRequest": false})),
         (
             json!({}),
-            json!({"phase": "Asleep", "wakeBlocked": {"until": until, "generation": 1, "reason": "it crashes"}}),
+            json!({"phase": "Asleep", "wakeBlocked": {"until": until, "generation": 1, "reason": "KeepsCrashing", "message": "it crashes"}}),
         ),
     ] {
         let mut world = World::new();
@@ -380,7 +380,7 @@ async fn nobody_wakes_what_is_suspended_or_blocked() {
         assert_eq!(world.fake.calls(), [""; 0]);
     }
     let mut world = World::new();
-    let old = json!({"until": until, "generation": 0, "reason": "it crashed"});
+    let old = json!({"until": until, "generation": 0, "reason": "KeepsCrashing", "message": "it crashed"});
     world.heard_as("u1", json!({}), json!({"phase": "Asleep", "wakeBlocked": old}));
     assert!(world.app().hold(1, None).is_ok(), "the spec was changed since");
 }

@@ -242,7 +242,10 @@ impl<'a> Passage<'a> {
         }
         if self.held.returns > MAX_RETURNS {
             let id = &self.app.app.id;
-            let detail = format!("{id} is ready but takes no connection on its port {}", address.port());
+            let detail = format!(
+                "{id} is ready, but its port {} takes no connections or ends them at once",
+                address.port()
+            );
             return Err(Error::new(Kind::UpstreamUnreachable, detail).for_app(id).into());
         }
         if self.held.returns <= 2 {

@@ -3,12 +3,20 @@
 //!
 //! A connection without streams is kept for a while. Its end is told by GOAWAY, which costs no request, or is
 //! looked for in the socket before it is used again.
+//!
+//! A new one carries nothing before the app has sent its SETTINGS: the kernel takes connections for a process that is
+//! dying or already dead, and a request that was sent there could not be told from one that was acted on.
 
 use std::{
     cell::{Cell, RefCell},
+    future::poll_fn,
+    io,
     net::SocketAddr,
     os::fd::{AsRawFd, RawFd},
+    pin::Pin,
     rc::Rc,
+    task::Poll,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -17,7 +25,7 @@ use h2::{
     client::{self, ResponseFuture, SendRequest},
 };
 use http::Request;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 
 use super::{
     pool::{Key, is_at_end},
@@ -30,7 +38,11 @@ use crate::{
 };
 
 /// Connections without streams are closed after this; less than servers commonly allow.
-const IDLE: std::time::Duration = std::time::Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(10);
+/// For how long an app's SETTINGS are awaited. One that is too busy to send them in time may still answer.
+const SETTINGS_FOR: Duration = Duration::from_secs(1);
+/// The limit for streams until SETTINGS have come: none, and yet a number that they cannot lead to.
+const BEFORE_SETTINGS: usize = usize::MAX - 1;
 
 /// See the [module](self).
 #[derive(Default)]
@@ -75,23 +87,29 @@ impl Http2Pool {
         found.cloned().map(Http2Lease::new)
     }
 
-    /// A place on a connection that has room, opened if need be.
+    /// A place on a connection that has room, opened if need be; or what is wrong with what the app says on it.
     ///
     /// # Errors
-    /// If the endpoint does not take a connection.
-    pub(crate) async fn lease(&self, generation: u64, address: SocketAddr) -> std::io::Result<Http2Lease> {
+    /// If the endpoint does not take a connection, or ends it before it said anything.
+    pub(crate) async fn lease(
+        &self,
+        generation: u64,
+        address: SocketAddr,
+    ) -> io::Result<Result<Http2Lease, h2::Error>> {
         let key = Key { generation, address };
         if let Some(lease) = self.free(key).await {
-            return Ok(lease);
+            return Ok(Ok(lease));
         }
         let _opening = self.opening.lock().await;
         // Somebody else may have opened one meanwhile.
         if let Some(lease) = self.free(key).await {
-            return Ok(lease);
+            return Ok(Ok(lease));
         }
-        let connection = Rc::new(Http2Connection::open(key).await?);
-        self.connections.borrow_mut().push(connection.clone());
-        Ok(Http2Lease::new(connection))
+        Ok(Http2Connection::open(key).await?.map(|connection| {
+            let connection = Rc::new(connection);
+            self.connections.borrow_mut().push(connection.clone());
+            Http2Lease::new(connection)
+        }))
     }
 
     async fn free(&self, key: Key) -> Option<Http2Lease> {
@@ -134,27 +152,42 @@ impl Http2Pool {
 }
 
 impl Http2Connection {
-    async fn open(key: Key) -> std::io::Result<Self> {
+    async fn open(key: Key) -> io::Result<Result<Self, h2::Error>> {
         let stream = prober::connect(key.address).await?;
         let socket = stream.as_raw_fd();
         // What an app says last is read although it takes no more.
         let stream = UpstreamStream::new(stream, Bytes::new());
-        let (sender, connection) = client::Builder::new()
+        let (sender, mut connection) = client::Builder::new()
             .enable_push(false)
+            .initial_max_send_streams(BEFORE_SETTINGS)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEADER_LIST)
             .handshake::<_, Bytes>(stream)
             .await
-            .map_err(std::io::Error::other)?;
-        let closed = Rc::new(Cell::new(false));
-        let ended = closed.clone();
-        tokio::task::spawn_local(async move {
-            // Whoever has a stream on it is told by h2; there is nobody else to tell.
-            drop(connection.await);
-            ended.set(true);
+            .map_err(io::Error::other)?;
+        let is_settled = || sender.current_max_send_streams() != BEFORE_SETTINGS;
+        let settled = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Err(ended)),
+            Poll::Pending if is_settled() => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
         });
-        Ok(Self {
+        let closed = Rc::new(Cell::new(false));
+        match timeout(SETTINGS_FOR, settled).await {
+            Ok(Err(Err(error))) if error.is_library() => return Ok(Err(error)),
+            Ok(Err(_)) if !is_settled() => return Err(io::ErrorKind::ConnectionReset.into()),
+            // Whoever opens a stream on it is told how it ended.
+            Ok(Err(_)) => closed.set(true),
+            Ok(Ok(())) | Err(_) => {
+                let ended = closed.clone();
+                tokio::task::spawn_local(async move {
+                    // Whoever has a stream on it is told by h2; there is nobody else to tell.
+                    drop(connection.await);
+                    ended.set(true);
+                });
+            }
+        }
+        Ok(Ok(Self {
             sender,
             key,
             socket,
@@ -162,7 +195,7 @@ impl Http2Connection {
             used: Cell::new(false),
             since: Cell::new(0),
             closed,
-        })
+        }))
     }
 
     fn has_room(&self) -> bool {

@@ -23,14 +23,19 @@ pub(super) fn set(
     let mut write = |about, holds, reason, happened: &str| {
         set_condition(&mut conditions, (about, holds), reason, happened, generation, now);
     };
-    match problems.first() {
-        None => write(ConditionType::Ready, true, Reason::AsDeclared, ""),
-        Some(first) => write(ConditionType::Ready, false, first.reason, &first.happened),
+    match problems {
+        [] => write(ConditionType::Ready, true, Reason::AsDeclared, ""),
+        [first, others @ ..] => {
+            let others = others.iter().filter(|other| *other != first);
+            let also = others.map(|other| format!(" (also {}: {})", other.reason, other.happened));
+            let happened = [first.happened.clone()].into_iter().chain(also).collect::<String>();
+            write(ConditionType::Ready, false, first.reason, &happened);
+        }
     }
     write(ConditionType::TrafficProgrammed, holds, reason, &happened);
     match phase::failure(status) {
         None => write(ConditionType::WakeFailed, false, Reason::AsDeclared, ""),
-        Some((reason, happened)) => write(ConditionType::WakeFailed, true, reason, &happened),
+        Some((reason, happened)) => write(ConditionType::WakeFailed, true, reason, happened),
     }
     status.conditions = conditions;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use reveille_core::{
     app::AppId,
     resource::{LastWake, ScaledAppStatus, WakeResult},
-    wake::{Failure, FailureKind, Outcome, Step, Steps},
+    wake::{Step, Steps},
 };
 
 use super::phase::{self, between};
@@ -23,11 +23,6 @@ pub(crate) fn wake_ended(
     if before.last_wake.as_ref().map(id) == Some(id(last)) {
         return;
     }
-    let outcome = match last.outcome {
-        WakeResult::Ready => Outcome::Ready,
-        WakeResult::Failed => failed(after, last),
-        WakeResult::Cancelled => Outcome::Failed(failure(FailureKind::Cancelled, last)),
-    };
     let mut steps = Steps::default();
     for step in &last.steps {
         steps.reach(step.step, between(last.started_at.0, step.at.0));
@@ -42,16 +37,7 @@ pub(crate) fn wake_ended(
         started: last.started_at.0,
         since: now.checked_sub(last.took.0).unwrap_or(now),
         steps,
-        outcome: Some(outcome),
+        outcome: Some(phase::outcome(last)),
     };
     metrics.wake_ended(app, &record, last.took.0);
-}
-
-fn failed(status: &ScaledAppStatus, last: &LastWake) -> Outcome {
-    let kind = phase::failure(status).map_or(FailureKind::Deadline, |(reason, _)| phase::kind(reason));
-    Outcome::Failed(failure(kind, last))
-}
-
-fn failure(kind: FailureKind, last: &LastWake) -> Failure {
-    Failure { kind, reason: last.reason.clone().unwrap_or_default(), output: Vec::new() }
 }

@@ -24,6 +24,8 @@ pub(crate) enum News {
     WakeFailed(String),
     FellAsleep,
     SleepAborted(String),
+    /// It was deleted while it slept.
+    WokenToBeGivenBack,
     /// Something has to be mended: the reason and the words of the condition.
     NotReady {
         reason: String,
@@ -52,6 +54,10 @@ impl News {
             Self::FellAsleep => {
                 let note = "it was idle and has no replicas now; the next request wakes it";
                 (EventType::Normal, "FellAsleep", "Sleep", note.to_owned())
+            }
+            Self::WokenToBeGivenBack => {
+                let note = "it is deleted and slept: it goes once its replicas can answer, or after wake.deadline";
+                (EventType::Normal, "WokenToBeGivenBack", "GiveBack", note.to_owned())
             }
             Self::SleepAborted(why) => {
                 (EventType::Normal, "SleepAborted", "Sleep", format!("it stays awake: {why}"))
@@ -92,7 +98,7 @@ pub(crate) fn news(before: &ScaledAppStatus, after: &ScaledAppStatus) -> Vec<New
     });
     match last.map(|last| (last.outcome, last)) {
         Some((WakeResult::Failed, last)) => {
-            news.push(News::WakeFailed(last.reason.clone().unwrap_or_default()));
+            news.push(News::WakeFailed(last.why()));
         }
         Some((WakeResult::Ready, _)) => news.push(News::Awake),
         Some((WakeResult::Cancelled, _)) | None
@@ -208,7 +214,7 @@ mod tests {
         let waking =
             status(json!({"phase": "Waking", "wake": {"id": "a", "since": time, "step": "Requested"}}));
         let ended = |outcome: &str| {
-            let last = json!({"id": "a", "startedAt": time, "took": "2s", "outcome": outcome, "reason": "NoNode: full"});
+            let last = json!({"id": "a", "startedAt": time, "took": "2s", "outcome": outcome, "reason": "NoNode", "message": "full"});
             status(json!({"phase": if outcome == "Ready" { "Awake" } else { "Waking" }, "lastWake": last}))
         };
         assert_eq!(news(&asleep, &waking), [News::WakeStarted]);

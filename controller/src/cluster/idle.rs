@@ -17,7 +17,7 @@ use reveille_core::{
     decide::{Decision, Observed, REPORT_FRESH_FOR, Report, Stay, decide},
     phase::Phase,
     policy::Ttl,
-    resource::{Scrape, TrafficMode},
+    resource::{Reason, Scrape, TrafficMode},
 };
 
 use super::{
@@ -83,25 +83,28 @@ impl ClusterIdleness {
         }
         if app.mode() == TrafficMode::Bypass && app.scrape().is_none() {
             let detail = "its traffic goes straight to its pods, and no idle.scrape says what they count";
-            return Idle::No { why: Stay::Unknown, detail: Some(detail.to_owned()), recheck_after: None };
+            let (reason, detail) = (Reason::NoIdleSignal, detail.to_owned());
+            return Idle::Unknown { reason, detail, recheck_after: None };
         }
         // Always scraped, whatever the activators say: a counter that is not looked at has moved unseen.
         let (pods, reports) = tokio::join!(self.pods(app), self.reports(app.id()));
         let reports = match reports {
             Ok(reports) => reports,
-            Err(why) => return no(app, Stay::Unknown, Some(why), Some(REPORT_FRESH_FOR)),
+            Err(why) => return unknown(app, Reason::ActivatorSilent, why),
         };
         let at = now();
         observed.since = earlier(at, awake_for);
         observed.reports = reports.iter().map(|(_, report)| said(at, report.as_ref().ok())).collect();
-        if let Decision::Stay { why, recheck_after } = decide(at, &observed, policy) {
-            return no(app, why, in_words(&reports), recheck_after);
+        match decide(at, &observed, policy) {
+            Decision::Stay { why: Stay::Unknown, .. } => {
+                return unknown(app, Reason::ActivatorSilent, in_words(&reports));
+            }
+            Decision::Stay { why, recheck_after } => return no(app, why, None, recheck_after),
+            Decision::Sleep => {}
         }
         let counters = match (pods, policy.idle.ttl) {
             (None, _) => Vec::new(),
-            (Some(Pods::Unknown(why)), _) => {
-                return no(app, Stay::Unknown, Some(why), Some(REPORT_FRESH_FOR));
-            }
+            (Some(Pods::Unknown(why)), _) => return unknown(app, Reason::ScrapeFailed, why),
             (Some(Pods::Busy(what)), _) => return no(app, Stay::InFlight, Some(what), None),
             (Some(Pods::Quiet { since, .. }), Ttl::After(ttl))
                 if at.saturating_duration_since(since) < ttl =>
@@ -194,26 +197,33 @@ fn said(at: Instant, report: Option<&ActivityReport>) -> Report {
     report.map_or(Report::Silent, |report| Report::Said { at, activity: report.activity() })
 }
 
-/// Which activators are silent, if any is.
-fn in_words(reports: &[(String, Result<ActivityReport, String>)]) -> Option<String> {
+/// Which activators do not say what they see.
+fn in_words(reports: &[(String, Result<ActivityReport, String>)]) -> String {
     if reports.is_empty() {
-        return Some("there is no activator".to_owned());
+        return "there is no activator".to_owned();
     }
     let silent: Vec<&str> =
         reports.iter().filter_map(|(_, report)| report.as_ref().err().map(String::as_str)).collect();
-    (!silent.is_empty()).then(|| silent.join("; "))
+    silent.join("; ")
+}
+
+fn no(app: &dyn Sleeper, why: Stay, detail: Option<String>, recheck_after: Option<Duration>) -> Idle {
+    Idle::No { why, detail, recheck_after: recheck(app, recheck_after) }
+}
+
+fn unknown(app: &dyn Sleeper, reason: Reason, detail: String) -> Idle {
+    Idle::Unknown { reason, detail, recheck_after: recheck(app, Some(REPORT_FRESH_FOR)) }
 }
 
 /// An app whose pods are scraped is looked at often enough for that.
-fn no(app: &dyn Sleeper, why: Stay, detail: Option<String>, recheck_after: Option<Duration>) -> Idle {
-    let recheck_after = match (app.scrape(), app.policy().idle.ttl) {
+fn recheck(app: &dyn Sleeper, recheck_after: Option<Duration>) -> Option<Duration> {
+    match (app.scrape(), app.policy().idle.ttl) {
         (Some(_), Ttl::After(ttl)) => {
             let after = recheck_after.unwrap_or(SCRAPE_EVERY);
             Some(after.min(ttl).clamp(MIN_SCRAPE, SCRAPE_EVERY))
         }
         _ => recheck_after,
-    };
-    Idle::No { why, detail, recheck_after }
+    }
 }
 
 fn earlier(now: Instant, by: Duration) -> Instant {

@@ -25,6 +25,11 @@ fn no(idle: Idle) -> (Stay, String, Option<Duration>) {
     (why, detail.unwrap_or_default(), recheck_after)
 }
 
+fn unknown(idle: Idle) -> (Reason, String, Option<Duration>) {
+    let Idle::Unknown { reason, detail, recheck_after } = idle else { panic!("{idle:?}") };
+    (reason, detail, recheck_after)
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_app_is_idle_on_the_report_of_every_activator() {
     let Idle::Yes(evidence) = look(|_| {}, LONG).await else { panic!("it is") };
@@ -38,22 +43,22 @@ async fn an_app_is_idle_on_the_report_of_every_activator() {
 
 #[tokio::test(start_paused = true)]
 async fn who_says_nothing_is_a_veto_by_name() {
-    let (why, detail, after) =
-        no(look(|state| state.activators.get_mut("b").unwrap().manner = Manner::Never, LONG).await);
-    assert_eq!((why, after), (Stay::Unknown, Some(REPORT_FRESH_FOR)));
+    let (reason, detail, after) =
+        unknown(look(|state| state.activators.get_mut("b").unwrap().manner = Manner::Never, LONG).await);
+    assert_eq!((reason, after), (Reason::ActivatorSilent, Some(REPORT_FRESH_FOR)));
     assert!(detail.contains("activator b does not answer"), "{detail}");
-    let (why, detail, _) =
-        no(look(|state| state.activators.get_mut("b").unwrap().address = None, LONG).await);
-    assert_eq!(why, Stay::Unknown);
+    let (reason, detail, _) =
+        unknown(look(|state| state.activators.get_mut("b").unwrap().address = None, LONG).await);
+    assert_eq!(reason, Reason::ActivatorSilent);
     assert!(detail.contains("no address"), "{detail}");
-    let (why, detail, _) = no(look(|state| state.activators.clear(), LONG).await);
-    assert_eq!((why, detail.as_str()), (Stay::Unknown, "there is no activator"));
+    let (reason, detail, _) = unknown(look(|state| state.activators.clear(), LONG).await);
+    assert_eq!((reason, detail.as_str()), (Reason::ActivatorSilent, "there is no activator"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn traffic_that_nobody_counts_is_never_called_idle() {
-    let (why, detail, after) = no(look(|state| state.mode = TrafficMode::Bypass, LONG).await);
-    assert_eq!((why, after), (Stay::Unknown, None));
+    let (reason, detail, after) = unknown(look(|state| state.mode = TrafficMode::Bypass, LONG).await);
+    assert_eq!((reason, after), (Reason::NoIdleSignal, None));
     assert!(detail.contains("idle.scrape"), "{detail}");
 }
 
@@ -78,6 +83,7 @@ async fn pods_are_looked_at_often_and_idle_once_nothing_moved_for_the_ttl() {
                 tokio::time::sleep(after).await;
                 looks += 1;
             }
+            Idle::Unknown { detail, .. } => panic!("{detail}"),
         }
     };
     assert!(now() - begin >= TTL && now() - begin < TTL + 2 * MIN_SCRAPE, "{:?}", now() - begin);
@@ -88,13 +94,15 @@ async fn pods_are_looked_at_often_and_idle_once_nothing_moved_for_the_ttl() {
         (Ok(calls(4)), Stay::Recent),
         (Ok(calls(0)), Stay::Recent),
         (Ok(Sample { busy: Some("g is 1".into()), ..calls(0) }), Stay::InFlight),
-        (Err("refused".to_owned()), Stay::Unknown),
     ] {
         world.state().sample = moved;
         let (why, detail, _) = no(idleness.look(&*world, LONG).await);
         assert_eq!(why, want, "{detail}");
         assert!(!detail.is_empty());
     }
+    world.state().sample = Err("refused".to_owned());
+    let (reason, detail, _) = unknown(idleness.look(&*world, LONG).await);
+    assert!(reason == Reason::ScrapeFailed && detail.contains("refused"), "{reason}: {detail}");
     idleness.forget(world.id());
     world.state().sample = Ok(calls(0));
     assert_eq!(

@@ -9,10 +9,10 @@ use reveille_core::{
     wake::WakeId,
 };
 
-use super::{contest::Contest, observe::Observed, owners::Sets, pods::PodView, traits::Idle};
+use super::{contest::Contest, observe::{Observed, Problem}, owners::Sets, pods::PodView, traits::Idle};
 use crate::wakes::Usual;
 
-/// How long an activator must have been silent before people are told.
+/// How long an activator or a pod must have been silent before people are told.
 const SILENCE: Duration = Duration::from_secs(15);
 /// How long a decision stands that named no time.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -29,7 +29,8 @@ pub(crate) struct Memory {
     pub(crate) endpoints: Option<(Instant, Option<k8s_openapi::api::core::v1::Endpoints>)>,
     /// For which state of the app idleness was decided, and when to look again.
     look: Option<(State, Option<Instant>)>,
-    silent: Option<(Instant, String)>,
+    /// Who has not said since then what is needed to know whether it is idle.
+    silent: Option<(Instant, Problem)>,
     /// When it falls asleep if nobody calls, as far as that is known.
     sleeps_at: Option<Timestamp>,
     usual: Usual,
@@ -84,22 +85,21 @@ impl Memory {
             Idle::No { why: Stay::Recent | Stay::MinAwake, recheck_after: Some(after), .. } => {
                 Timestamp::now().checked_add(*after).ok()
             }
-            Idle::No { .. } => None,
+            Idle::No { .. } | Idle::Unknown { .. } => None,
         };
-        let Idle::No { why, detail, recheck_after } = idle else {
-            self.silent = None;
-            return;
-        };
-        let never = *why == Stay::NeverSleeps;
-        let again = recheck_after.or((!never).then_some(LOOK_AGAIN));
-        self.look = Some((state(seen), again.map(|after| now + after)));
-        self.silent = match (why, detail) {
-            (Stay::Unknown, Some(detail)) => {
-                let since = self.silent.as_ref().map_or(now, |(since, _)| *since);
-                Some((since, detail.clone()))
+        let silent = self.silent.take();
+        let recheck_after = match idle {
+            Idle::Yes(_) => return,
+            Idle::No { why, recheck_after, .. } => {
+                recheck_after.or((*why != Stay::NeverSleeps).then_some(LOOK_AGAIN))
             }
-            _ => None,
+            Idle::Unknown { reason, detail, recheck_after } => {
+                let since = silent.map_or(now, |(since, _)| since);
+                self.silent = Some((since, Problem::new(*reason, detail.clone())));
+                Some(recheck_after.unwrap_or(LOOK_AGAIN))
+            }
         };
+        self.look = Some((state(seen), recheck_after.map(|after| now + after)));
     }
 
     /// When it falls asleep if nobody calls, as far as that is known.
@@ -126,10 +126,10 @@ impl Memory {
         self.usual.median()
     }
 
-    /// What is said of an activator that has been silent for so long that people have to know.
-    pub(crate) fn silence(&self, now: Instant) -> Option<String> {
-        let (since, detail) = self.silent.as_ref()?;
-        (now.saturating_duration_since(*since) >= SILENCE).then(|| detail.clone())
+    /// Who has been silent for so long that people have to know.
+    pub(crate) fn silence(&self, now: Instant) -> Option<Problem> {
+        let (since, problem) = self.silent.as_ref()?;
+        (now.saturating_duration_since(*since) >= SILENCE).then(|| problem.clone())
     }
 
     /// Whether another attempt may be made, and if not, in how long.
@@ -159,6 +159,7 @@ fn state(seen: &Observed) -> State {
 
 #[cfg(test)]
 mod tests {
+    use reveille_core::resource::Reason;
     use serde_json::json;
 
     use super::*;
@@ -180,12 +181,14 @@ mod tests {
         let (mut memory, start) = (Memory::default(), crate::clock::now());
         let mut seen = observed(app(json!({}), json!({"phase": "Awake"})), false, 1, Vec::new());
         assert_eq!(memory.look_at(start, &seen), Some(start));
-        let no = |why, recheck| Idle::No { why, detail: Some("pod a".into()), recheck_after: recheck };
-        memory.looked(start, &seen, &no(Stay::Unknown, Some(Duration::from_secs(5))));
+        let again = Some(Duration::from_secs(5));
+        let silent = Idle::Unknown { reason: Reason::ScrapeFailed, detail: "pod a".into(), recheck_after: again };
+        memory.looked(start, &seen, &silent);
         assert_eq!(memory.look_at(start, &seen), Some(start + Duration::from_secs(5)));
         assert_eq!(memory.silence(start + Duration::from_secs(14)), None);
-        assert_eq!(memory.silence(start + SILENCE), Some("pod a".to_owned()));
-        memory.looked(start, &seen, &no(Stay::NeverSleeps, None));
+        assert_eq!(memory.silence(start + SILENCE), Some(Problem::new(Reason::ScrapeFailed, "pod a")));
+        let never = Idle::No { why: Stay::NeverSleeps, detail: None, recheck_after: None };
+        memory.looked(start, &seen, &never);
         assert_eq!((memory.look_at(start, &seen), memory.silence(start + SILENCE)), (None, None));
         seen.app.metadata.generation = Some(2);
         assert_eq!(memory.look_at(start, &seen), Some(start));

@@ -19,6 +19,7 @@
 //! | `apply`, `status`, `direct`, `ports`, `events`, `counts` | what is done about it |
 //! | `sleeper` | an app as the sleep protocol sees it |
 //! | [`by_hand`], [`deployments`] | what the API shows and does |
+//! | `jitter` | pauses of a random length |
 //! | `leader` | the label by which the API's Service finds the leader |
 //! | `give_back`, `give_back_all` | how apps are given back |
 
@@ -41,6 +42,7 @@ mod gather;
 mod give_back;
 mod give_back_all;
 pub mod idle;
+mod jitter;
 mod join;
 mod lead;
 mod leader;

@@ -62,8 +62,8 @@ pub(crate) struct Observed {
     pub(crate) unchanged_for: Duration,
     /// Who sets the replicas back.
     pub(crate) contested: Option<String>,
-    /// What is said of an activator that has been silent for a while.
-    pub(crate) silent: Option<String>,
+    /// Who has not said for a while what is needed to know whether it is idle.
+    pub(crate) silent: Option<Problem>,
 }
 
 impl Observed {

@@ -16,7 +16,7 @@ use reveille_core::{
     phase::Phase,
     quantity::HumanDuration,
     resource::{LastWake, Reason, ScaledAppStatus, StepStatus, WakeBlocked, WakeInProgress, WakeResult},
-    wake::{FailureKind, Step, WakeId},
+    wake::{Failure, FailureKind, Outcome, Step, WakeId},
 };
 
 use super::wake::{Hopeless, Progress};
@@ -65,7 +65,8 @@ pub(crate) fn advance(now: Timestamp, status: &mut ScaledAppStatus, seen: &Seen<
     if seen.asked == 0 {
         if let Some(wake) = status.wake.take() {
             let why = "its replicas were set to 0 meanwhile".to_owned();
-            status.last_wake = Some(ended(now, wake, WakeResult::Cancelled, Some(why)));
+            let message = Some(why);
+            status.last_wake = Some(LastWake { message, ..ended(now, wake, WakeResult::Cancelled) });
         }
         enter(now, status, Phase::Asleep);
         return Then::Nothing;
@@ -81,7 +82,7 @@ pub(crate) fn advance(now: Timestamp, status: &mut ScaledAppStatus, seen: &Seen<
     if seen.serving > 0 && may_be_awake {
         if let Some(mut wake) = status.wake.take() {
             reach(now, &mut wake, Step::Ready);
-            status.last_wake = Some(ended(now, wake, WakeResult::Ready, None));
+            status.last_wake = Some(ended(now, wake, WakeResult::Ready));
         }
         status.wake_blocked = None;
         enter(now, status, Phase::Awake);
@@ -95,8 +96,8 @@ pub(crate) fn advance(now: Timestamp, status: &mut ScaledAppStatus, seen: &Seen<
         && status.wake_blocked.as_ref().is_some_and(|blocked| blocked.holds(now, seen.generation));
     if let Some(blocked) = status.wake_blocked.as_ref().filter(|_| from_blocked && seen.deadline.is_some()) {
         // It failed, and was not brought back to 0 yet.
-        let reason = last_reason(status).unwrap_or(Reason::DeadlineExceeded);
-        return Then::GiveUp(Hopeless { reason, happened: blocked.reason.clone() });
+        let reason = Reason::of(&blocked.reason).unwrap_or(Reason::DeadlineExceeded);
+        return Then::GiveUp(Hopeless { reason, happened: blocked.message.clone() });
     }
     if is_new {
         return Then::Nothing;
@@ -104,7 +105,7 @@ pub(crate) fn advance(now: Timestamp, status: &mut ScaledAppStatus, seen: &Seen<
     enter(now, status, Phase::Waking);
     let wake = status.wake.get_or_insert_with(|| begun(now, seen.name));
     reach(now, wake, if seen.serving > 0 { Step::Ready } else { seen.progress.step });
-    wake.reason.clone_from(&seen.progress.reason);
+    wake.message.clone_from(&seen.progress.reason);
     let since = wake.since.0;
     let Some(deadline) = seen.deadline.filter(|_| seen.serving == 0) else { return Then::Nothing };
     let late = (between(since, now) > deadline).then(|| Hopeless {
@@ -129,11 +130,12 @@ fn late_words(deadline: Duration, progress: &Progress) -> String {
 fn fail(now: Timestamp, status: &mut ScaledAppStatus, why: Hopeless, generation: i64) -> Then {
     let pause = next_pause(status);
     if let Some(wake) = status.wake.take() {
-        let reason = Some(format!("{}: {}", why.reason, why.happened));
-        status.last_wake = Some(ended(now, wake, WakeResult::Failed, reason));
+        let (reason, message) = (Some(why.reason.to_string()), Some(why.happened.clone()));
+        status.last_wake = Some(LastWake { reason, message, ..ended(now, wake, WakeResult::Failed) });
     }
     let until = MicroTime(now.saturating_add(pause).unwrap_or(Timestamp::MAX));
-    status.wake_blocked = Some(WakeBlocked { until, generation, reason: why.happened.clone() });
+    let (reason, message) = (why.reason.to_string(), why.happened.clone());
+    status.wake_blocked = Some(WakeBlocked { until, generation, reason, message });
     Then::GiveUp(why)
 }
 
@@ -146,17 +148,23 @@ fn next_pause(status: &ScaledAppStatus) -> Duration {
     Duration::from_secs(before.as_secs()).saturating_mul(2).clamp(FIRST_PAUSE, LONGEST_PAUSE)
 }
 
-/// The reason of the last wake's failure, which its words begin with.
-fn last_reason(status: &ScaledAppStatus) -> Option<Reason> {
-    failure(status).map(|(reason, _)| reason)
+/// Why the last wake failed, if it did.
+pub(crate) fn failure(status: &ScaledAppStatus) -> Option<(Reason, &str)> {
+    let last = status.last_wake.as_ref().filter(|last| last.outcome == WakeResult::Failed)?;
+    let reason = last.reason.as_deref().and_then(Reason::of).unwrap_or(Reason::DeadlineExceeded);
+    Some((reason, last.message.as_deref().unwrap_or_default()))
 }
 
-/// Why the last wake failed, if it did.
-pub(crate) fn failure(status: &ScaledAppStatus) -> Option<(Reason, String)> {
-    let last = status.last_wake.as_ref().filter(|last| last.outcome == WakeResult::Failed)?;
-    let (word, happened) = last.reason.as_deref()?.split_once(": ")?;
-    let reason = Reason::ALL.into_iter().find(|reason| reason.as_str() == word)?;
-    Some((reason, happened.to_owned()))
+/// How a wake ended, as metrics and the API have it.
+pub(crate) fn outcome(last: &LastWake) -> Outcome {
+    let kind = match last.outcome {
+        WakeResult::Ready => return Outcome::Ready,
+        WakeResult::Failed => {
+            last.reason.as_deref().and_then(Reason::of).map_or(FailureKind::Deadline, failure_kind)
+        }
+        WakeResult::Cancelled => FailureKind::Cancelled,
+    };
+    Outcome::Failed(Failure { kind, reason: last.why(), output: Vec::new() })
 }
 
 /// Adds the sleep that ends to what was saved.
@@ -169,8 +177,7 @@ pub(crate) fn add_up(now: Timestamp, status: &mut ScaledAppStatus, cost: Option<
     status.savings.get_or_insert_default().add(slept, replicas, cost);
 }
 
-/// The kind of a failure, as metrics and the API name it.
-pub(crate) fn kind(reason: Reason) -> FailureKind {
+fn failure_kind(reason: Reason) -> FailureKind {
     match reason {
         Reason::KeepsCrashing => FailureKind::ExitedEarly,
         Reason::ImageNotPulled | Reason::NoNode | Reason::PodsRefused => FailureKind::CannotStart,
@@ -208,7 +215,7 @@ fn begun(now: Timestamp, name: &str) -> WakeInProgress {
         since: MicroTime(now),
         step: Step::Requested,
         steps: vec![first],
-        reason: None,
+        message: None,
         trigger: None,
     }
 }
@@ -221,12 +228,12 @@ fn reach(now: Timestamp, wake: &mut WakeInProgress, step: Step) {
     }
 }
 
-fn ended(now: Timestamp, wake: WakeInProgress, outcome: WakeResult, reason: Option<String>) -> LastWake {
+fn ended(now: Timestamp, wake: WakeInProgress, outcome: WakeResult) -> LastWake {
     let took = between(wake.since.0, now);
     // Whole milliseconds are what a duration is written in.
     let took = Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     let WakeInProgress { id, since: started_at, steps, trigger, .. } = wake;
-    LastWake { id, started_at, took: HumanDuration(took), steps, outcome, reason, trigger }
+    LastWake { id, started_at, took: HumanDuration(took), steps, outcome, reason: None, message: None, trigger }
 }
 
 /// From one time to another; nothing if the clock went back.

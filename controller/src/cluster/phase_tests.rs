@@ -74,7 +74,7 @@ fn pauses_double_from_30_s_to_10_min_and_a_success_forgets_them() {
         assert_eq!(advance(at(now + 1), &mut status, &seen(1, 0)), Then::GiveUp(crash()), "until it is at 0");
         advance(at(now + 2), &mut status, &seen(0, 0));
         assert_eq!(status.phase, Some(Phase::Asleep));
-        assert_eq!(failure(&status), Some((Reason::KeepsCrashing, "it ends".to_owned())));
+        assert_eq!(failure(&status), Some((Reason::KeepsCrashing, "it ends")));
         now = blocked.until.0.as_second() - 1_000_000 + 7;
     }
     assert_eq!(pauses, [30, 60, 120, 240, 480, 600, 600].map(|pause| (pause, 1)));

@@ -152,9 +152,7 @@ fn standing(seen: &Observed) -> Vec<Problem> {
             format!("the field manager {manager} set its replicas back right after it fell asleep");
         problems.push(Problem::new(Reason::ReplicasContested, happened));
     }
-    if let Some(silent) = &seen.silent {
-        problems.push(Problem::new(Reason::ActivatorSilent, silent.clone()));
-    }
+    problems.extend(seen.silent.clone());
     problems
 }
 
@@ -198,9 +196,11 @@ fn port_lacking(seen: &Observed) -> Option<Problem> {
 
 fn stops_sleep(reason: Reason, is_bypass: bool) -> bool {
     match reason {
-        Reason::HostConflict | Reason::PortNotFound | Reason::ReplicasContested | Reason::ActivatorSilent => {
-            false
-        }
+        Reason::HostConflict
+        | Reason::PortNotFound
+        | Reason::ReplicasContested
+        | Reason::ActivatorSilent
+        | Reason::ScrapeFailed => false,
         // Its clients reach them directly.
         Reason::ForeignPods => is_bypass,
         _ => true,

@@ -59,8 +59,8 @@ mod tests {
         .unwrap();
         assert_eq!(patch(&before, &before), None);
         let mut after = before.clone();
-        after.wake.as_mut().unwrap().reason = Some("pulls".into());
-        assert_eq!(patch(&before, &after), Some(json!({"wake": {"reason": "pulls"}})));
+        after.wake.as_mut().unwrap().message = Some("pulls".into());
+        assert_eq!(patch(&before, &after), Some(json!({"wake": {"message": "pulls"}})));
         let mut awake = before.clone();
         (awake.phase, awake.wake) = (Some(Phase::Awake), None);
         assert_eq!(patch(&before, &awake), Some(json!({"phase": "Awake", "wake": null})));

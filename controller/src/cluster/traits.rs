@@ -13,7 +13,7 @@ use reveille_core::{
     control::AppPort,
     decide::Stay,
     policy::Policy,
-    resource::{Scrape, TargetSpec, TrafficMode},
+    resource::{Reason, Scrape, TargetSpec, TrafficMode},
 };
 use tokio::sync::watch;
 
@@ -211,8 +211,17 @@ pub enum Idle {
     No {
         /// Why.
         why: Stay,
-        /// More about it, for people, such as which activator is silent or which scrape failed.
+        /// More about it, for people.
         detail: Option<String>,
+        /// When to look again.
+        recheck_after: Option<Duration>,
+    },
+    /// Nobody knows, so it may not.
+    Unknown {
+        /// Who does not say what is needed for it.
+        reason: Reason,
+        /// Which activator is silent or which scrape failed, for people.
+        detail: String,
         /// When to look again.
         recheck_after: Option<Duration>,
     },

@@ -21,6 +21,7 @@ use super::{
     apply,
     by_hand::Order,
     counts, direct, events, gather, give_back,
+    jitter::jittered,
     memory::Memory,
     objects::own_patch,
     observe::Observed,
@@ -284,8 +285,7 @@ impl Worker {
 
 /// The pause after so many in a row.
 fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
-    let pause = first.saturating_mul(1 << times.saturating_sub(1).min(10)).min(longest);
-    pause + pause.mul_f64(fastrand::f64() / 2.0)
+    jittered(first.saturating_mul(1 << times.min(11)).min(longest))
 }
 
 #[cfg(test)]
@@ -293,12 +293,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_are_jittered_by_half() {
-        for (times, least) in [(1, 200), (2, 400), (5, 3200), (8, 25_600), (9, 30_000), (1000, 30_000)] {
+    fn pauses_double_up_to_the_longest_and_are_jittered() {
+        for (times, most) in [(1, 400), (2, 800), (5, 6_400), (7, 25_600), (9, 30_000), (1000, 30_000)] {
             let pause = doubled(FIRST_PAUSE, times, LONGEST_PAUSE);
-            let least = Duration::from_millis(least);
-            assert!((least..=least.mul_f64(1.5)).contains(&pause), "{times}: {pause:?}");
+            let most = Duration::from_millis(most);
+            assert!((most / 2..=most).contains(&pause), "{times}: {pause:?}");
         }
-        assert!(doubled(TOGETHER, 100, LONGEST_YIELD) <= LONGEST_YIELD.mul_f64(1.5));
+        assert!(doubled(TOGETHER, 100, LONGEST_YIELD) <= LONGEST_YIELD);
     }
 }

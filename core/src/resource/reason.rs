@@ -43,6 +43,8 @@ pub enum Reason {
     NoActivator,
     /// An activator that exists does not report what it sees.
     ActivatorSilent,
+    /// A pod that is asked for what it counts does not say it.
+    ScrapeFailed,
     /// A wake was not ready within its deadline.
     DeadlineExceeded,
     /// No node has a place for a replica, and none is coming.
@@ -57,7 +59,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every one.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::AsDeclared,
         Self::InvalidSpec,
         Self::Suspended,
@@ -77,12 +79,18 @@ impl Reason {
         Self::PortNotFound,
         Self::NoActivator,
         Self::ActivatorSilent,
+        Self::ScrapeFailed,
         Self::DeadlineExceeded,
         Self::NoNode,
         Self::ImageNotPulled,
         Self::KeepsCrashing,
         Self::PodsRefused,
     ];
+
+    /// The one that is written so, if there is one.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
 
     /// The name as it is written.
     pub fn as_str(self) -> &'static str {
@@ -106,6 +114,7 @@ impl Reason {
             Self::PortNotFound => "PortNotFound",
             Self::NoActivator => "NoActivator",
             Self::ActivatorSilent => "ActivatorSilent",
+            Self::ScrapeFailed => "ScrapeFailed",
             Self::DeadlineExceeded => "DeadlineExceeded",
             Self::NoNode => "NoNode",
             Self::ImageNotPulled => "ImageNotPulled",
@@ -165,8 +174,10 @@ impl Reason {
                 "see why no pod of the activator is ready; awake apps get their traffic directly"
             }
             Self::ActivatorSilent => {
-                "see why the named pod does not answer, an activator's or one that idle.scrape asks: nothing that depends on it \
-                 falls asleep until it does, or is gone"
+                "see why the named activator does not answer: nothing falls asleep until it does, or is gone"
+            }
+            Self::ScrapeFailed => {
+                "correct spec.idle.scrape, or see why the named pod does not answer there: the app stays awake until it does"
             }
             Self::DeadlineExceeded => {
                 "see where its pods stand; raise spec.wake.deadline if they only need longer"
@@ -197,6 +208,7 @@ mod tests {
     fn reasons_are_written_as_they_are_named_and_have_a_remedy() {
         for reason in Reason::ALL {
             assert_eq!(reason.as_str(), format!("{reason:?}"));
+            assert_eq!(Reason::of(reason.as_str()), Some(reason));
             let remedy = reason.remedy();
             assert!(
                 remedy.starts_with(|c: char| c.is_ascii_lowercase()) && !remedy.ends_with('.'),

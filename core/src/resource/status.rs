@@ -151,7 +151,7 @@ pub struct WakeInProgress {
     pub steps: Vec<StepStatus>,
     /// What the step waits for, if that is known: the words of the scheduler, the autoscaler or the kubelet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub message: Option<String>,
     /// Who or what asked for it, unless it was a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
@@ -183,9 +183,12 @@ pub struct LastWake {
     pub steps: Vec<StepStatus>,
     /// How it ended.
     pub outcome: WakeResult,
-    /// Why it failed.
+    /// Why it failed: a word, as the reason of the condition WakeFailed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Why it failed, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// Who or what asked for it, unless it was a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
@@ -210,8 +213,18 @@ pub struct WakeBlocked {
     pub until: MicroTime,
     /// The generation of the ScaledApp that the wake failed with: a changed one is woken again at once.
     pub generation: i64,
-    /// Why the wake failed.
+    /// Why the wake failed: a word, as the reason of the condition WakeFailed.
     pub reason: String,
+    /// Why it failed, for people.
+    pub message: String,
+}
+
+impl LastWake {
+    /// Why it failed, in one sentence that begins with the reason.
+    pub fn why(&self) -> String {
+        let said = [&self.reason, &self.message].into_iter().flatten();
+        said.map(String::as_str).collect::<Vec<_>>().join(": ")
+    }
 }
 
 impl WakeBlocked {

@@ -245,12 +245,13 @@ fn the_schema_has_exactly_the_fields_that_are_written() {
         "readyReplicas": 0, "formerReplicas": 1, "epoch": 1, "mode": "Proxy",
         "ports": [{"name": "http", "servicePort": 80, "port": 20000, "protocol": "http", "upstreamProtocol": "auto",
                    "upstream": 8080}],
-        "wake": {"id": "web-1", "since": "2026-01-01T00:00:00.000000Z", "step": "Pulling", "reason": "why",
+        "wake": {"id": "web-1", "since": "2026-01-01T00:00:00.000000Z", "step": "Pulling", "message": "why",
                  "steps": [{"step": "Requested", "at": "2026-01-01T00:00:00.000000Z"}], "trigger": "me"},
         "lastWake": {"id": "web-0", "startedAt": "2026-01-01T00:00:00.000000Z", "took": "2m5s310ms",
                      "steps": [{"step": "Requested", "at": "2026-01-01T00:00:00.000000Z"}],
-                     "outcome": "Failed", "reason": "why", "trigger": "me"},
-        "wakeBlocked": {"until": "2026-01-01T00:00:00.000000Z", "generation": 1, "reason": "why"},
+                     "outcome": "Failed", "reason": "NoNode", "message": "why", "trigger": "me"},
+        "wakeBlocked": {"until": "2026-01-01T00:00:00.000000Z", "generation": 1, "reason": "NoNode",
+                        "message": "why"},
         "foreignPods": ["u"],
         "savings": {"asleep": "1h", "amount": "0.5", "currency": "USD"},
         "awakeUntil": "2026-01-01T00:00:00.000000Z",
@@ -324,7 +325,7 @@ fn it_is_listed_with_the_columns_of_the_design() {
 fn a_block_holds_until_its_time_or_a_change() {
     let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
     let until = k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(at("2026-01-01T00:00:10Z"));
-    let blocked = WakeBlocked { until, generation: 3, reason: "it crashes".into() };
+    let blocked = WakeBlocked { until, generation: 3, reason: "KeepsCrashing".into(), message: "it crashes".into() };
     assert!(blocked.holds(at("2026-01-01T00:00:09Z"), 3));
     assert!(!blocked.holds(at("2026-01-01T00:00:10Z"), 3));
     assert!(!blocked.holds(at("2026-01-01T00:00:09Z"), 4));

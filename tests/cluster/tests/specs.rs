@@ -78,7 +78,7 @@ pub(crate) async fn a_hopeless_wake(t: Context) {
     assert!(answer.body.contains("image"), "{}", answer.body);
     app.scaled.until_condition("WakeFailed", true, "ImageNotPulled").await;
     let status = app.scaled.until_phase("Asleep", secs(30)).await;
-    assert!(status.0["wakeBlocked"]["reason"].is_string(), "{}", status.0);
+    assert!(status.0["wakeBlocked"]["message"].is_string(), "{}", status.0);
     assert_eq!(app.replicas().await, 0);
     let again = app.client.get(&app.url("/"), secs(5)).await.unwrap();
     assert_eq!(again.status, 502, "it is not tried again at once");

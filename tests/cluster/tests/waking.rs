@@ -114,7 +114,7 @@ pub(crate) async fn gpu_from_zero(t: Context) {
         app.scaled.until(format!("step {name}"), secs(60), move |status| status.0["wake"]["step"] == name)
     };
     let (answered, provisioning) = tokio::join!(app.call(), step("NodeProvisioning"));
-    let reason = provisioning.0["wake"]["reason"].as_str().unwrap_or_default().to_owned();
+    let reason = provisioning.0["wake"]["message"].as_str().unwrap_or_default().to_owned();
     assert!(reason.contains("pod triggered scale-up"), "{reason}");
     app.until_asleep().await;
     let started = Instant::now();

@@ -56,7 +56,10 @@ pub(super) async fn attempt(
             Some(lease) => lease,
             // Boxed, as it is rare and large.
             None => match Box::pin(connected(app, &chosen, app.http2.lease(generation, address))).await {
-                Some(lease) => lease,
+                Some(Ok(lease)) => lease,
+                Some(Err(error)) => {
+                    return Outcome::Failed(gave_up(app, caller, &chosen, Failure::Protocol(error)));
+                }
                 None => return Outcome::Unreachable(Box::new(head.map(|()| body)), chosen),
             },
         };

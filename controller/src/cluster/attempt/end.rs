@@ -10,6 +10,7 @@ use super::{Attempt, check::Abort};
 use crate::{
     cluster::{
         fleet::Member,
+        jitter::jittered,
         traits::{AnnounceError, Announcement, AttemptEnd, ScaleError},
     },
     sleep::SleepOutcome,
@@ -131,7 +132,7 @@ impl Attempt<'_> {
                 return Err(why);
             }
             tracing::warn!(app = %self.app.id(), epoch = self.epoch, why, "how its attempt to sleep ended is not known yet");
-            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            tokio::time::sleep(jittered(pause)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }

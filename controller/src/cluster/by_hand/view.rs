@@ -12,7 +12,7 @@ use reveille_core::{
         ClusterApp, ConditionType, LastWake, ScaledApp, ScaledAppStatus, StepStatus, WakeInProgress,
         WakeResult,
     },
-    wake::{Failure, FailureKind, Outcome, Step, StepAt},
+    wake::{Step, StepAt},
 };
 
 use crate::{
@@ -125,7 +125,7 @@ fn problem(status: &ScaledAppStatus) -> Option<String> {
 fn wake(now: Timestamp, status: &ScaledAppStatus, usual: Option<Duration>) -> Option<WakeStatus> {
     match (&status.wake, &status.last_wake) {
         (Some(wake), _) => Some(in_progress(now, wake, usual)),
-        (None, Some(last)) => Some(ended(status, last)),
+        (None, Some(last)) => Some(ended(last)),
         (None, None) => None,
     }
 }
@@ -142,31 +142,18 @@ fn in_progress(now: Timestamp, wake: &WakeInProgress, usual: Option<Duration>) -
     }
 }
 
-fn ended(status: &ScaledAppStatus, last: &LastWake) -> WakeStatus {
-    let reason = || last.reason.clone().unwrap_or_default();
-    let (outcome, step) = match last.outcome {
-        WakeResult::Ready => (Outcome::Ready, Some(Step::Ready)),
-        WakeResult::Failed => {
-            let kind =
-                phase::failure(status).map_or(FailureKind::Deadline, |(reason, _)| phase::kind(reason));
-            (Outcome::Failed(Failure { kind, reason: reason(), output: Vec::new() }), None)
-        }
-        WakeResult::Cancelled => {
-            let kind = FailureKind::Cancelled;
-            (Outcome::Failed(Failure { kind, reason: reason(), output: Vec::new() }), None)
-        }
-    };
+fn ended(last: &LastWake) -> WakeStatus {
     let first = StepAt { step: Step::Requested, after_ms: 0 };
     let reached = if last.steps.is_empty() { vec![first] } else { steps(last.started_at.0, &last.steps) };
-    let end = step.map(|step| StepAt { step, after_ms: millis(last.took.0) });
-    let is_new = |end: &StepAt| reached.iter().all(|reached| reached.step != end.step);
-    let end = end.filter(is_new);
+    let is_at_end = reached.iter().any(|reached| reached.step == Step::Ready);
+    let end = (last.outcome == WakeResult::Ready && !is_at_end)
+        .then(|| StepAt { step: Step::Ready, after_ms: millis(last.took.0) });
     WakeStatus {
         id: last.id.clone(),
         trigger: trigger(last.trigger.as_ref()),
         started: last.started_at.0,
         steps: reached.into_iter().chain(end).collect(),
-        outcome: Some(outcome),
+        outcome: Some(phase::outcome(last)),
         eta_ms: None,
     }
 }
@@ -182,6 +169,7 @@ fn steps(since: Timestamp, steps: &[StepStatus]) -> Vec<StepAt> {
 
 #[cfg(test)]
 mod tests {
+    use reveille_core::wake::{FailureKind, Outcome};
     use serde_json::{Value, json};
 
     use super::*;
@@ -237,10 +225,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_shown_with_its_reason() {
         let last = json!({"id": "web-1", "startedAt": micro(0), "took": "9s", "outcome": "Failed",
-            "reason": "NoNode: no node has a place"});
+            "reason": "NoNode", "message": "no node has a place"});
         let view = view(json!({
             "phase": "Asleep", "since": micro(9), "lastWake": last, "wakeOnRequest": false,
-            "wakeBlocked": {"until": micro(40), "generation": 1, "reason": "no node has a place"},
+            "wakeBlocked": {"until": micro(40), "generation": 1, "reason": "NoNode",
+                "message": "no node has a place"},
             "scheduledWake": {"at": micro(90), "reason": "morning"},
             "conditions": [{"type": "Ready", "status": "False", "reason": "TargetNotFound", "message": "there is none",
                 "lastTransitionTime": at(0).to_string()}],

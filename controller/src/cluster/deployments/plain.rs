@@ -19,7 +19,10 @@ use super::{
     schedule::{self, Scheduled},
 };
 use crate::{
-    cluster::traits::{Commit, Scale, ScaleError, Scales},
+    cluster::{
+        jitter::jittered,
+        traits::{Commit, Scale, ScaleError, Scales},
+    },
     traits::DeploymentError,
 };
 
@@ -124,7 +127,7 @@ impl Plain {
                     return Err(DeploymentError::Failed(format!("{which} cannot be scaled: {why}")));
                 }
             }
-            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            tokio::time::sleep(jittered(pause)).await;
             pause *= 2;
         }
         Err(DeploymentError::Conflict(format!(

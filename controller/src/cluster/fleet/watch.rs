@@ -22,7 +22,10 @@ use tokio::{
 };
 
 use super::{Control, Member, pods::PodFacts, roster::Roster};
-use crate::cluster::traits::{ActivatorPod, Activators, BoxFuture};
+use crate::cluster::{
+    jitter::jittered,
+    traits::{ActivatorPod, Activators, BoxFuture},
+};
 
 /// How long an activator may not answer before it is called silent.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
@@ -174,7 +177,7 @@ async fn poll(control: Arc<Control>, member: Member, uid: String, tell: mpsc::Se
             Err(error) => {
                 // It may be another run by now, whose revisions begin anew.
                 after = None;
-                wait = Some(pause.mul_f64(0.5 + fastrand::f64() / 2.0));
+                wait = Some(jittered(pause));
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 let is_silent = quiet_since.elapsed() >= SILENT_AFTER || asked.elapsed() >= SILENT_AFTER;
                 is_silent.then(|| Err(error.to_string()))

@@ -15,7 +15,9 @@ use tokio::time::Instant;
 
 use super::{Looked, Worker};
 use crate::cluster::{
-    apply, gather,
+    apply,
+    events::News,
+    gather,
     give_back::{self, Stage},
     objects::{self, own_patch},
     observe::Observed,
@@ -62,6 +64,7 @@ impl Worker {
         match self.world.parts.scales.set(&self.id.namespace, target, &scale.version, replicas).await {
             Commit::Done => {
                 tracing::info!(app = %self.id, replicas, "it is woken to be given back");
+                self.world.reports.publish(&seen.app, &News::WokenToBeGivenBack).await;
                 Ok(Looked::Again(WATCH))
             }
             Commit::Conflict => Err(WorkError::Conflict),

@@ -228,7 +228,7 @@ fn refused(now: Timestamp, seen: &Observed, what: &What) -> Option<Refusal> {
         What::Wake { .. } if asked == 0 => {
             let blocked = status.wake_blocked.filter(|blocked| blocked.holds(now, generation))?;
             let retry_in_s = millis(between(now, blocked.until.0)).div_ceil(1000);
-            Some(Refusal::Blocked { app, reason: blocked.reason, retry_in_s })
+            Some(Refusal::Blocked { app, reason: blocked.message, retry_in_s })
         }
         What::Sleep(_) if asked > 0 && status.phase != Some(Phase::Awake) => {
             Some(Refusal::WrongPhase { app, phase: status.phase.unwrap_or(Phase::Waking) })
@@ -284,7 +284,8 @@ mod tests {
     fn the_pause_after_a_failed_wake_holds_for_people_too() {
         let until = format!("{:.6}", at(30));
         let blocked = json!({"phase": "Asleep",
-            "wakeBlocked": {"until": until, "generation": 1, "reason": "no node"}});
+            "wakeBlocked": {"until": until, "generation": 1, "reason": "NoNode",
+            "message": "no node"}});
         let blocked = seen(blocked, 0);
         let refusal = refused(at(10), &blocked, &wake());
         assert!(matches!(refusal, Some(Refusal::Blocked { retry_in_s: 20, .. })), "{refusal:?}");

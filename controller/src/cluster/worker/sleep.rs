@@ -101,6 +101,10 @@ impl Worker {
                 tracing::debug!(app = %self.id, ?why, detail, "it stays awake");
                 Ok(Looked::Again(recheck_after.unwrap_or(look_after).min(look_after)))
             }
+            Idle::Unknown { reason, detail, recheck_after } => {
+                tracing::debug!(app = %self.id, %reason, detail, "it stays awake");
+                Ok(Looked::Again(recheck_after.unwrap_or(look_after).min(look_after)))
+            }
         }
     }
 
