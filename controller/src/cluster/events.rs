@@ -127,15 +127,20 @@ fn became(before: &ScaledAppStatus, after: &ScaledAppStatus, phase: Phase) -> bo
     after.phase == Some(phase) && before.phase != after.phase
 }
 
-/// Writes Events; the same again within a few minutes is counted, not repeated.
+/// Writes Events. What happens by itself and again within a few minutes is counted, not repeated; what somebody does is not
+/// like what somebody else did before, and is written each time.
 #[derive(Clone)]
-pub(crate) struct Reports(Recorder);
+pub(crate) struct Reports {
+    client: Client,
+    reporter: Reporter,
+    alike: Recorder,
+}
 
 impl Reports {
     pub(crate) fn new(client: Client, identity: &str) -> Self {
         let reporter =
             Reporter { controller: names::CONTROLLER.to_owned(), instance: Some(identity.to_owned()) };
-        Self(Recorder::new(client, reporter))
+        Self { alike: Recorder::new(client.clone(), reporter.clone()), client, reporter }
     }
 
     /// What somebody did to an app by hand.
@@ -170,14 +175,16 @@ impl Reports {
             action: "Scale".to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.0.publish(&event, of).await {
+        // Of its own: one that is used again counts this as the one before, whose note stays.
+        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+        if let Err(error) = recorder.publish(&event, of).await {
             tracing::warn!(name = of.name, reason, %error, "an Event could not be written");
         }
     }
 
     /// Best effort: nothing depends on an Event.
     pub(crate) async fn publish(&self, app: &ScaledApp, news: &News) {
-        if let Err(error) = self.0.publish(&news.event(), &app.object_ref(&())).await {
+        if let Err(error) = self.alike.publish(&news.event(), &app.object_ref(&())).await {
             tracing::warn!(app = %super::objects::id(&app.metadata), ?news, %error, "an Event could not be written");
         }
     }

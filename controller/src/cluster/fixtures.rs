@@ -1,8 +1,15 @@
 //! Apps as tests observe them.
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
 
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
 use jiff::Timestamp;
+use kube::{Client, client::Body};
 use reveille_core::{
     app::AppId,
     control::AppPort,
@@ -98,4 +105,46 @@ pub(crate) fn observed(app: ScaledApp, selector: bool, replicas: u32, pods: Vec<
         contested: None,
         silent: None,
     }
+}
+
+/// What an API server was asked: method, path and body.
+pub(crate) type Asked = Arc<Mutex<Vec<(String, String, Value)>>>;
+
+/// A client of an API server that gives these answers, one after the other, and never answers again.
+pub(crate) fn api_server(answers: impl IntoIterator<Item = (u16, Value)>) -> (Client, Asked) {
+    let answers = Arc::new(Mutex::new(answers.into_iter().collect::<VecDeque<_>>()));
+    let asked = Asked::default();
+    let note = Arc::clone(&asked);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (answers, note) = (Arc::clone(&answers), Arc::clone(&note));
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            let body = serde_json::from_slice(&body).unwrap_or_default();
+            note.lock().unwrap().push((head.method.to_string(), head.uri.to_string(), body));
+            let next = answers.lock().unwrap().pop_front();
+            let Some((status, body)) = next else { return std::future::pending().await };
+            let answer = Response::builder().status(StatusCode::from_u16(status).unwrap());
+            Ok::<_, Infallible>(answer.body(Body::from(body.to_string().into_bytes())).unwrap())
+        }
+    });
+    (Client::new(service, "default"), asked)
+}
+
+/// The scale of the Deployment `team/web`, as an API server answers it.
+pub(crate) fn scale(version: &str, spec: &Value) -> (u16, Value) {
+    let body = json!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1",
+        "metadata": {"name": "web", "namespace": "team", "resourceVersion": version},
+        "spec": spec, "status": {"replicas": 2, "selector": "app=web"},
+    });
+    (200, body)
+}
+
+/// How an API server refuses.
+pub(crate) fn problem(code: u16, reason: &str) -> (u16, Value) {
+    let body = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": "says why",
+    });
+    (code, body)
 }

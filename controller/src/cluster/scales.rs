@@ -29,7 +29,7 @@ const FENCE: &str = "reveille.dev/fence";
 
 /// A client whose requests are sent once.
 #[derive(Clone)]
-pub struct Once(Client);
+pub struct Once(pub(super) Client);
 
 impl Once {
     /// Makes one.

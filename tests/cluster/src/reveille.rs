@@ -221,7 +221,7 @@ impl Reveille {
     pub async fn scale_api(&self) -> ScaleApi {
         let service = self.api::<Service>().get("scale-api").await.expect("the chart makes it");
         let address = service.spec.and_then(|spec| spec.cluster_ip).expect("it has an address");
-        ScaleApi::new(&address)
+        ScaleApi::at(&address)
     }
 
     fn api<K: crate::namespace::Kind>(&self) -> Api<K> {

@@ -42,7 +42,8 @@ pub struct Answer {
 }
 
 impl ScaleApi {
-    pub(crate) fn new(address: &str) -> Self {
+    /// The one that is served there, called with the administrator's key.
+    pub fn at(address: &str) -> Self {
         Self { base: format!("http://{address}"), key: Some(ADMIN) }
     }
 

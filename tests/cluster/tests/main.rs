@@ -89,6 +89,7 @@ fn main() -> ExitCode {
         Test::new("scale_api::schedules", scale_api::schedules).needs_reveille(),
         Test::new("scale_api::an_app", scale_api::an_app).needs_reveille(),
         Test::new("scale_api::command_line", scale_api::command_line).needs_reveille(),
+        Test::new("scale_api::one_that_stands_by", scale_api::one_that_stands_by).needs_reveille(),
         Test::new("giving_back::one_that_sleeps", giving_back::one_that_sleeps).needs_reveille(),
         Test::new("giving_back::a_namespace", giving_back::a_namespace).needs_reveille(),
         Test::new("nodes::gpu_from_zero", nodes::gpu_from_zero),

@@ -54,13 +54,14 @@ impl Plain {
                 .unwrap_or(1),
             reason: order.reason.clone(),
         });
-        if wanted.is_some() {
+        // And one that is called off must not come in between.
+        if wanted != known {
             self.reschedule(which, wanted.as_ref()).await?;
         }
         let previous = match self.set(which, 0).await {
             Ok(previous) => previous,
             Err(error) => {
-                if wanted.is_some()
+                if wanted != known
                     && let Err(error) = self.reschedule(which, known.as_ref()).await
                 {
                     tracing::error!(deployment = %which, %error, "it was not scaled to zero, but its new schedule could not be undone");
@@ -68,9 +69,6 @@ impl Plain {
                 return Err(error);
             }
         };
-        if wanted.is_none() && known.is_some() {
-            self.reschedule(which, None).await?;
-        }
         Ok(ScaledToZero {
             name: which.name.to_string(),
             namespace: which.namespace.to_string(),
