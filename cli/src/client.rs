@@ -36,10 +36,10 @@ pub const DEFAULT_SERVER: &str = "http://127.0.0.1:9090";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// For a whole call, connecting included.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// For a whole call that waits for work in flight to end.
-const SLEEP_TIMEOUT: Duration = Duration::from_secs(30);
+const SLEEP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The longest answer that is read, in bytes: more than 10,000 apps have to say.
 const MAX_ANSWER: usize = 64 << 20;

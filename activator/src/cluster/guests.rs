@@ -66,7 +66,10 @@ impl Visit {
     }
 
     /// Serves it to its end, or until it has to go: too long a stranger, or the oldest of too many.
-    pub(super) async fn during<T>(&self, serving: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    pub(super) async fn during<T>(
+        &self,
+        serving: impl Future<Output = Result<T, String>>,
+    ) -> Result<T, String> {
         let too_long = async {
             tokio::select! {
                 () = self.guest.known.notified() => std::future::pending().await,

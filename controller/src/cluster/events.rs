@@ -56,7 +56,8 @@ impl News {
                 (EventType::Normal, "FellAsleep", "Sleep", note.to_owned())
             }
             Self::WokenToBeGivenBack => {
-                let note = "it is deleted and slept: it goes once its replicas can answer, or after wake.deadline";
+                let note =
+                    "it is deleted and slept: it goes once its replicas can answer, or after wake.deadline";
                 (EventType::Normal, "WokenToBeGivenBack", "GiveBack", note.to_owned())
             }
             Self::SleepAborted(why) => {

@@ -9,7 +9,13 @@ use reveille_core::{
     wake::WakeId,
 };
 
-use super::{contest::Contest, observe::{Observed, Problem}, owners::Sets, pods::PodView, traits::Idle};
+use super::{
+    contest::Contest,
+    observe::{Observed, Problem},
+    owners::Sets,
+    pods::PodView,
+    traits::Idle,
+};
 use crate::wakes::Usual;
 
 /// How long an activator or a pod must have been silent before people are told.
@@ -182,7 +188,8 @@ mod tests {
         let mut seen = observed(app(json!({}), json!({"phase": "Awake"})), false, 1, Vec::new());
         assert_eq!(memory.look_at(start, &seen), Some(start));
         let again = Some(Duration::from_secs(5));
-        let silent = Idle::Unknown { reason: Reason::ScrapeFailed, detail: "pod a".into(), recheck_after: again };
+        let silent =
+            Idle::Unknown { reason: Reason::ScrapeFailed, detail: "pod a".into(), recheck_after: again };
         memory.looked(start, &seen, &silent);
         assert_eq!(memory.look_at(start, &seen), Some(start + Duration::from_secs(5)));
         assert_eq!(memory.silence(start + Duration::from_secs(14)), None);

@@ -61,12 +61,12 @@ pub(crate) fn belongs(object: &ObjectMeta) -> Belongs {
     }
 }
 
-/// What the ReplicaSets of an app's pods belong to, by their unique ids.
+/// What the ReplicaSets of an app's pods belong to, by their unique ids. None: that cannot be read.
 #[derive(Default)]
-pub(crate) struct Sets(BTreeMap<String, (Instant, Belongs)>);
+pub(crate) struct Sets(BTreeMap<String, (Instant, Option<Belongs>)>);
 
 impl Sets {
-    /// Reads those that these pods belong to and that are not known. One that cannot be read stays unknown.
+    /// Reads those that these pods belong to and that are not known. One that cannot be read is not asked for again at once.
     ///
     /// # Errors
     /// The API server's.
@@ -85,14 +85,15 @@ impl Sets {
             if !owner.is_set() || owner.is(target) || self.0.contains_key(&owner.uid) {
                 continue;
             }
-            match api.get_metadata_opt(&owner.name).await {
+            let read = match api.get_metadata_opt(&owner.name).await {
                 Ok(Some(set)) if set.metadata.uid.as_ref() == Some(&owner.uid) => {
-                    self.0.insert(owner.uid.clone(), (now, belongs(&set.metadata)));
+                    Some(belongs(&set.metadata))
                 }
-                Ok(_) => {}
-                Err(kube::Error::Api(status)) if status.is_forbidden() => {}
+                Ok(_) => None,
+                Err(kube::Error::Api(status)) if status.is_forbidden() => None,
                 Err(error) => return Err(error),
-            }
+            };
+            self.0.insert(owner.uid.clone(), (now, read));
         }
         Ok(())
     }
@@ -134,15 +135,17 @@ fn whose(target: &TargetSpec, pod: &Belongs, sets: &Sets) -> Option<String> {
         Belongs::Nowhere => Some("no workload".to_owned()),
         Belongs::Loosely => is_known_kind.then(|| "no workload".to_owned()),
         Belongs::To(owner) if owner.is(target) => None,
-        Belongs::To(owner) if owner.is_set() => match sets.0.get(&owner.uid).map(|(_, belongs)| belongs) {
-            Some(Belongs::To(above)) if above.is(target) => None,
-            // A kind above that one may be the target.
-            Some(Belongs::To(above)) if !is_known_kind && above.group != "apps" => None,
-            Some(Belongs::To(above)) => Some(named(above)),
-            Some(Belongs::Nowhere | Belongs::Loosely) => Some(named(owner)),
-            // Gone, or not to be read.
-            None => None,
-        },
+        Belongs::To(owner) if owner.is_set() => {
+            match sets.0.get(&owner.uid).and_then(|(_, belongs)| belongs.as_ref()) {
+                Some(Belongs::To(above)) if above.is(target) => None,
+                // A kind above that one may be the target.
+                Some(Belongs::To(above)) if !is_known_kind && above.group != "apps" => None,
+                Some(Belongs::To(above)) => Some(named(above)),
+                Some(Belongs::Nowhere | Belongs::Loosely) => Some(named(owner)),
+                // Gone, or not to be read.
+                None => None,
+            }
+        }
         Belongs::To(owner) => is_known_kind.then(|| named(owner)),
     }
 }

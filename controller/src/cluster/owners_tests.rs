@@ -18,7 +18,7 @@ fn pod(name: &str, owners: &Value) -> PodView {
 
 fn set(name: &str, owners: &Value) -> Sets {
     let meta = serde_json::from_value(json!({"name": name, "ownerReferences": owners})).unwrap();
-    Sets([(name.to_owned(), (crate::clock::now(), belongs(&meta)))].into())
+    Sets([(name.to_owned(), (crate::clock::now(), Some(belongs(&meta))))].into())
 }
 
 fn foreign(target: &TargetSpec, owners: &Value, sets: &Sets) -> Option<String> {

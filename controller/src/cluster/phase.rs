@@ -233,7 +233,16 @@ fn ended(now: Timestamp, wake: WakeInProgress, outcome: WakeResult) -> LastWake 
     // Whole milliseconds are what a duration is written in.
     let took = Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     let WakeInProgress { id, since: started_at, steps, trigger, .. } = wake;
-    LastWake { id, started_at, took: HumanDuration(took), steps, outcome, reason: None, message: None, trigger }
+    LastWake {
+        id,
+        started_at,
+        took: HumanDuration(took),
+        steps,
+        outcome,
+        reason: None,
+        message: None,
+        trigger,
+    }
 }
 
 /// From one time to another; nothing if the clock went back.

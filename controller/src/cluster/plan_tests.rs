@@ -144,6 +144,19 @@ fn a_private_service_of_somebody_else_is_never_written_over() {
 }
 
 #[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let mut seen = observed(app(json!({}), awake()), false, 1, vec![pod(1, true, None)]);
+    seen.to_zero = Some("hpa".into());
+    seen.host_conflict = Some(Problem::new(Reason::HostConflict, "another has the host"));
+    let plan = plan(at(0), &seen, true);
+    let ready = plan.status.conditions.iter().find(|one| one.type_ == "Ready").unwrap();
+    assert_eq!(ready.reason, "HpaScalesToZero");
+    let says =
+        "has minReplicas 0 (also HostConflict: another has the host): set the autoscaler's minReplicas";
+    assert!(ready.message.contains(says), "{}", ready.message);
+}
+
+#[test]
 fn a_wake_that_cannot_succeed_is_given_up_unless_suspended_or_deleted() {
     let since = "1970-01-12T13:46:40.000000Z";
     let waking = json!({"phase": "Waking", "wake": {"id": "a", "since": since, "step": "Requested"}});

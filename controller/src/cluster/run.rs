@@ -83,8 +83,8 @@ pub async fn run(
 
 /// Leads the API's Service here, if the API is served.
 async fn mark(client: &Client, config: &Config) -> Infallible {
-    if config.api.is_some() {
-        leader::mark(client, &config.namespace, &config.identity).await;
+    match config.api {
+        Some(_) => leader::mark(client, &config.namespace, &config.identity).await,
+        None => std::future::pending().await,
     }
-    std::future::pending().await
 }

@@ -232,8 +232,10 @@ pub enum Idle {
 pub enum Occasion {
     /// It was found idle: nothing may have come since.
     Idle(Evidence),
-    /// Somebody wants it, or its wake failed: it is waited for that nothing is in service, and held requests wait on.
+    /// Somebody wants it: it is waited for that nothing is in service, and held requests wait on.
     ByHand,
+    /// Its wake failed: the same, but that its pods, which cannot answer, are not asked.
+    WakeFailed,
 }
 
 /// What an app was found idle by, to be compared with what is counted once its gates are shut. Opaque to others than the

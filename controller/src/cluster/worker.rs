@@ -99,6 +99,7 @@ impl Worker {
         self.world.metrics.add(&self.id);
         let (mut failures, mut conflicts) = (0, 0);
         loop {
+            let looked_at = Timestamp::now();
             let pause = match Box::pin(self.look()).await {
                 Ok(Looked::Gone) => break,
                 Ok(Looked::Again(after)) => {
@@ -117,8 +118,7 @@ impl Worker {
                 }
             };
             let may_hurry = failures == 0;
-            let due_in = self.due_at.map(|due| phase::between(Timestamp::now(), due));
-            let pause = due_in.map_or(pause, |due_in| pause.min(due_in));
+            let pause = self.due_at.map_or(pause, |due| until_due(pause, looked_at, due));
             tokio::select! {
                 () = self.changed.notified(), if may_hurry => tokio::time::sleep(TOGETHER).await,
                 Some(order) = self.orders.recv() => self.queue.push_back(order),
@@ -127,6 +127,10 @@ impl Worker {
         }
         self.world.metrics.remove(&self.id);
         self.world.board.gone(&self.id);
+        for order in self.queue {
+            // Whoever does not wait any more does not miss it.
+            let _ = order.reply.send(Err(Refusal::UnknownApp(self.id.clone())));
+        }
         self.id
     }
 
@@ -283,6 +287,12 @@ impl Worker {
     }
 }
 
+/// A pause that ends when something is due. What was due when it was looked at last has had its turn: however that went, it
+/// is no reason to look again sooner.
+fn until_due(pause: Duration, looked_at: Timestamp, due: Timestamp) -> Duration {
+    if due > looked_at { pause.min(phase::between(Timestamp::now(), due)) } else { pause }
+}
+
 /// The pause after so many in a row.
 fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
     jittered(first.saturating_mul(1 << times.min(11)).min(longest))
@@ -291,6 +301,16 @@ fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_due_ends_a_pause_once() {
+        let (pause, now) = (Duration::from_secs(60), Timestamp::now());
+        let after = |seconds: i64| now + jiff::SignedDuration::from_secs(seconds);
+        assert!(until_due(pause, now, after(20)) <= Duration::from_secs(20));
+        assert_eq!(until_due(pause, now, after(100)), pause);
+        assert_eq!(until_due(pause, after(-2), after(-1)), Duration::ZERO, "its time has come since");
+        assert_eq!(until_due(pause, after(-1), after(-2)), pause, "it was looked at, and is due still");
+    }
 
     #[test]
     fn pauses_double_up_to_the_longest_and_are_jittered() {

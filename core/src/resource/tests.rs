@@ -325,7 +325,8 @@ fn it_is_listed_with_the_columns_of_the_design() {
 fn a_block_holds_until_its_time_or_a_change() {
     let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
     let until = k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(at("2026-01-01T00:00:10Z"));
-    let blocked = WakeBlocked { until, generation: 3, reason: "KeepsCrashing".into(), message: "it crashes".into() };
+    let blocked =
+        WakeBlocked { until, generation: 3, reason: "KeepsCrashing".into(), message: "it crashes".into() };
     assert!(blocked.holds(at("2026-01-01T00:00:09Z"), 3));
     assert!(!blocked.holds(at("2026-01-01T00:00:10Z"), 3));
     assert!(!blocked.holds(at("2026-01-01T00:00:09Z"), 4));

@@ -366,7 +366,8 @@ pub(crate) async fn one_that_stands_by(t: Context) {
     ready(&t).await;
     let folder = t.cluster.places().state("stands-by");
     std::fs::create_dir_all(&folder).unwrap();
-    let secret: Secret = Api::namespaced(t.cluster.client(), NAMESPACE).get("reveille-control").await.unwrap();
+    let secret: Secret =
+        Api::namespaced(t.cluster.client(), NAMESPACE).get("reveille-control").await.unwrap();
     let (authority, token, log) = (folder.join("ca.crt"), folder.join("token"), folder.join("log"));
     std::fs::write(&authority, &secret.data.unwrap()["ca.crt"].0).unwrap();
     std::fs::write(&token, "as it does not lead, it shows this to nobody").unwrap();
@@ -390,7 +391,8 @@ pub(crate) async fn one_that_stands_by(t: Context) {
     assert_eq!(api.get("/health").await.status, 200);
     assert_eq!(api.get("/ready").await.status, 503, "its Service leads past it");
     let said = std::fs::read_to_string(&log).unwrap();
-    let warned = said.lines().any(|line| line.contains("WARN") && line.contains("--allow-anonymous: whoever reaches"));
+    let warned =
+        said.lines().any(|line| line.contains("WARN") && line.contains("--allow-anonymous: whoever reaches"));
     assert!(warned, "{said}");
     controller.kill().await;
 }

@@ -143,7 +143,7 @@ impl Attempt<'_> {
                 check::nothing_passed(&evidence.reports, &round.counted)?;
                 round
             }
-            Occasion::ByHand => self.until_unused().await?,
+            Occasion::ByHand | Occasion::WakeFailed => self.until_unused().await?,
         };
         Ok((version, round))
     }

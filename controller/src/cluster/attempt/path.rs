@@ -1,7 +1,8 @@
 //! Step 3: the pods leave the direct path, nodes hear of it, and what was on it comes to its end.
 //!
 //! A request that began just before moves no counter until it ends. Unless every pod shows what is in flight, the TTL is
-//! waited for once more: that no request takes longer is what the user has said by setting it.
+//! waited for once more: that no request takes longer is what the user has said by setting it. Whoever puts the app to sleep by
+//! hand does not wait for that: where pods do not show what is in flight it is given the time that is given to work by hand.
 
 use std::time::Duration;
 
@@ -36,9 +37,7 @@ impl Attempt<'_> {
             (Some(what), Occasion::Idle(evidence)) => {
                 self.holding(occasion, self.quiet(what, evidence, is_bypass)).await
             }
-            (Some(what), Occasion::ByHand) if is_bypass => {
-                self.holding(occasion, self.until_not_busy(what)).await
-            }
+            (what, Occasion::ByHand) if is_bypass => self.holding(occasion, self.until_not_busy(what)).await,
             _ => Ok(()),
         }
     }
@@ -77,18 +76,27 @@ impl Attempt<'_> {
         Ok((counters, shows_in_flight))
     }
 
-    /// By hand: as far as pods show what is in flight, it is waited for. What cannot be asked is not in use, or its wake has
-    /// failed.
-    async fn until_not_busy(self, what: &Scrape) -> Result<(), Abort> {
+    /// By hand: it is waited for what is in flight, as far as pods show that.
+    async fn until_not_busy(self, what: Option<&Scrape>) -> Result<(), Abort> {
+        let Some(what) = what else { return pause(WAIT_FOR_WORK).await };
         let start = Instant::now();
         loop {
-            let Ok(samples) = scrape::all(&*self.world.scraper, self.app, what).await else { return Ok(()) };
-            let busy = samples.into_values().find_map(|sample| sample.ok()?.busy);
-            let Some(busy) = busy else { return Ok(()) };
-            if start.elapsed() >= WAIT_FOR_WORK {
-                return Err(Abort::CalledDirectly(format!("it is in use still: {busy}")));
+            let (mut busy, mut all_show) = (None, true);
+            let samples =
+                scrape::all(&*self.world.scraper, self.app, what).await.map_err(Abort::Unscraped)?;
+            for (pod, sample) in samples {
+                let sample = sample.map_err(Abort::Unscraped)?;
+                all_show &= sample.shows_in_flight;
+                busy = busy.or_else(|| sample.busy.map(|busy| format!("pod {pod}: {busy}")));
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            let is_over = start.elapsed() >= WAIT_FOR_WORK;
+            match busy {
+                Some(busy) if is_over => {
+                    return Err(Abort::CalledDirectly(format!("it is in use still: {busy}")));
+                }
+                None if is_over || all_show => return Ok(()),
+                _ => tokio::time::sleep(LOOK_EVERY).await,
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
     fake::{EPOCH, Fate, Manner, SLEEP_DELAY, State, TTL, World, activator, report},
     *,
 };
-use crate::cluster::scrape::Sample;
+use crate::{cluster::scrape::Sample, sleep::WAIT_FOR_WORK};
 
 fn attempts(world: &Arc<World>) -> ClusterAttempts {
     let world = Arc::clone(world);
@@ -325,6 +325,36 @@ async fn what_moved_on_the_direct_path_calls_it_off() {
     .await;
     assert!(took >= TTL);
     assert_called_off(&world, &end, busy, "counts has moved");
+}
+
+/// One on an app whose traffic goes straight to its pods, which answer this when they are asked.
+async fn bypass_by(occasion: Occasion, sample: Result<Sample, String>) -> (Arc<World>, AttemptEnd, Duration) {
+    let world = World::new();
+    world.bypass(calls(3, true));
+    world.state().sample = sample;
+    let begin = Instant::now();
+    let end = attempts(&world).sleep(&*world, EPOCH, occasion).await;
+    (world, end, begin.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_hand_what_pods_serve_directly_is_waited_for() {
+    let about = |took: Duration, want: Duration| {
+        assert!(took >= want && took < want + Duration::from_secs(2), "{took:?}, not {want:?}");
+    };
+    let (_, end, took) = bypass_by(Occasion::ByHand, Ok(calls(3, true))).await;
+    assert_eq!(end, AttemptEnd::Asleep);
+    about(took, SLEEP_DELAY);
+    let (_, end, took) = bypass_by(Occasion::ByHand, Ok(calls(3, false))).await;
+    assert_eq!(end, AttemptEnd::Asleep, "nobody knows better");
+    about(took, SLEEP_DELAY + WAIT_FOR_WORK);
+    let busy = Sample { busy: Some("g is 1".into()), ..calls(3, true) };
+    let (world, end, _) = bypass_by(Occasion::ByHand, Ok(busy)).await;
+    assert_called_off(&world, &end, SleepOutcome::AbortedBusy, "pod pod: g is 1");
+    let (world, end, _) = bypass_by(Occasion::ByHand, Err("refused".into())).await;
+    assert_called_off(&world, &end, SleepOutcome::AbortedBusy, "refused");
+    let (_, end, _) = bypass_by(Occasion::WakeFailed, Err("refused".into())).await;
+    assert_eq!(end, AttemptEnd::Asleep, "one that never could answer is asked nothing");
 }
 
 #[tokio::test(start_paused = true)]

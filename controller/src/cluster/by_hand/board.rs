@@ -154,7 +154,7 @@ impl Board {
             Err(_) => Err(Refusal::OutOfReach {
                 app: app.clone(),
                 reason: format!(
-                    "nothing came of it within {} s: the API server does not answer, or the app is falling asleep",
+                    "whether it was done is not known within {} s, and it may still be; see its status and the controller's log",
                     within.as_secs()
                 ),
             }),

@@ -36,8 +36,9 @@ use crate::traits::{Apps, BoxFuture, Refusal};
 
 /// How long a wake may take until it is asked for.
 const WAKE_WITHIN: Duration = Duration::from_secs(12);
-/// How long a sleep may take: 10 s for work in flight, the same for the rounds of the protocol, and the delay of the nodes.
-const SLEEP_WITHIN: Duration = Duration::from_secs(20);
+/// How long a sleep may take besides the delay of the nodes: 10 s for work in flight at the pods, the same for that at the
+/// activators, and the calls.
+const SLEEP_WITHIN: Duration = Duration::from_secs(30);
 
 /// The apps of a cluster, for the API.
 pub struct ByHand {

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::traits::Refusal;
 
-/// What is asked, and where the answer goes. Whoever has given up waiting has closed that, and then nothing is done.
+/// What is asked, and where the answer goes. Whoever has given up waiting has closed that, and then it is not begun any more.
 #[derive(Debug)]
 pub(crate) struct Order {
     pub(crate) what: What,

@@ -84,8 +84,10 @@ impl Plain {
 
     pub(super) async fn up(&self, which: &AppId, order: ScaleUp) -> Result<ScaledUp, DeploymentError> {
         let previous = self.set(which, order.replicas).await?;
-        if schedule::of(&self.metadata(which).await?).is_some() {
-            self.reschedule(which, None).await?;
+        let metadata = self.metadata(which).await?;
+        if schedule::is_scheduled(&metadata) {
+            let taken_off = schedule::take_off(&self.client, which, &metadata).await;
+            taken_off.map_err(|error| failed(which, &error))?;
         }
         let existing = self.scale(which).await?.existing;
         Ok(ScaledUp {
@@ -108,15 +110,16 @@ impl Plain {
         for _ in 0..TRIES {
             let scale = self.scale(which).await?;
             if scale.replicas == replicas {
-                // By a write of ours before this, or by nobody.
+                if previous.is_some() {
+                    // By a write of ours before this, most likely.
+                    self.note_scaled(which).await;
+                }
                 return Ok(previous.unwrap_or(scale.replicas));
             }
             previous = Some(scale.replicas);
             match self.scales.set(&which.namespace, &target, &scale.version, replicas).await {
                 Commit::Done => {
-                    if let Err(error) = schedule::note_scaled(&self.client, which).await {
-                        tracing::warn!(deployment = %which, %error, "when it was scaled is not noted");
-                    }
+                    self.note_scaled(which).await;
                     return Ok(scale.replicas);
                 }
                 // Whether it was done shows when it is read again.
@@ -131,6 +134,13 @@ impl Plain {
         Err(DeploymentError::Conflict(format!(
             "the Deployment {which} is written by others all the time, or the API server does not say how it ended; see its status and try again"
         )))
+    }
+
+    /// Best effort, as it is for people to see.
+    async fn note_scaled(&self, which: &AppId) {
+        if let Err(error) = schedule::note_scaled(&self.client, which).await {
+            tracing::warn!(deployment = %which, %error, "when it was scaled is not noted");
+        }
     }
 
     async fn scale(&self, which: &AppId) -> Result<Scale, DeploymentError> {

@@ -8,7 +8,11 @@
 //! then the annotation goes, if it is still the same. So one that was called off or replaced in the meantime is not done. A
 //! leader that ends in between leaves a Deployment that has replicas, of which the next one only takes the annotation off.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use jiff::Timestamp;
@@ -20,9 +24,11 @@ use kube::{
 use reveille_core::{app::AppId, resource::names};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::target;
 use crate::cluster::{
+    jitter::jittered,
     objects::own_patch,
     traits::{Commit, Scales},
     world::World,
@@ -34,6 +40,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const AT_A_TIME: usize = 16;
 /// How long one may take before it is tried anew.
 const WITHIN: Duration = Duration::from_secs(15);
+/// How soon one is tried again that was not done: others have their turn meanwhile.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// A scale-up that is to come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,19 +96,27 @@ async fn annotate(client: &Client, of: &AppId, name: &str, text: Option<String>)
 pub(crate) async fn run(world: Arc<World>) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut under_way = HashSet::new();
+    let (mut under_way, mut pauses) = (HashSet::new(), HashMap::<AppId, Instant>::new());
     let mut running = FuturesUnordered::new();
     loop {
         tokio::select! {
             _ = ticks.tick() => {
+                let now = Instant::now();
+                pauses.retain(|_, until| *until > now);
                 for (deployment, scheduled) in due(&world) {
-                    if running.len() < AT_A_TIME && under_way.insert(deployment.clone()) {
+                    if running.len() < AT_A_TIME
+                        && !pauses.contains_key(&deployment)
+                        && under_way.insert(deployment.clone())
+                    {
                         running.push(one(&world, deployment, scheduled));
                     }
                 }
             }
-            Some(done) = running.next() => {
-                under_way.remove(&done);
+            Some((deployment, is_done)) = running.next() => {
+                under_way.remove(&deployment);
+                if !is_done {
+                    pauses.insert(deployment, Instant::now() + jittered(AGAIN));
+                }
             }
         }
     }
@@ -116,7 +132,8 @@ fn due(world: &World) -> Vec<(AppId, Scheduled)> {
     due
 }
 
-async fn one(world: &World, deployment: AppId, scheduled: Scheduled) -> AppId {
+/// Whether it is done is in the second part.
+async fn one(world: &World, deployment: AppId, scheduled: Scheduled) -> (AppId, bool) {
     let fired = fire(&world.client, &*world.parts.scales, &deployment, &scheduled);
     let fired = tokio::time::timeout(WITHIN, fired).await;
     let Scheduled { at, replicas, reason } = scheduled;
@@ -133,9 +150,12 @@ async fn one(world: &World, deployment: AppId, scheduled: Scheduled) -> AppId {
         Ok(Fired::CalledOff) => {
             tracing::debug!(%deployment, %at, "its scheduled scale-up was called off or replaced meanwhile");
         }
-        Err(why) => tracing::warn!(%deployment, %at, why, "its scheduled scale-up is not done yet"),
+        Err(why) => {
+            tracing::warn!(%deployment, %at, why, "its scheduled scale-up is not done yet");
+            return (deployment, false);
+        }
     }
-    deployment
+    (deployment, true)
 }
 
 /// What came of a scale-up that was due.
@@ -176,21 +196,23 @@ async fn fire(
     } else {
         Fired::HadReplicas
     };
-    take_off(&api, deployment, &read.metadata).await.map(|()| fired)
+    take_off(client, deployment, &read.metadata).await.map_err(|error| error.to_string())?;
+    Ok(fired)
 }
 
 /// Takes the annotation off that this metadata has; not one that replaced it.
-async fn take_off(api: &Api<Deployment>, of: &AppId, read: &ObjectMeta) -> Result<(), String> {
+pub(super) async fn take_off(client: &Client, of: &AppId, read: &ObjectMeta) -> Result<(), kube::Error> {
     let text = read.annotations.as_ref().and_then(|annotations| annotations.get(names::SCHEDULED_SCALE_UP));
     // RFC 6901: a slash in a name is ~1.
     let path = format!("/metadata/annotations/{}", names::SCHEDULED_SCALE_UP.replace('/', "~1"));
     let patch = json!([{"op": "test", "path": path, "value": text}, {"op": "remove", "path": path}]);
     let patch = Patch::<()>::Json(serde_json::from_value(patch).expect("it is a patch"));
+    let api: Api<Deployment> = Api::namespaced(client.clone(), &of.namespace);
     match api.patch_status(&of.name, &own_patch(), &patch).await {
         Ok(_) => Ok(()),
         // The test failed: it is another one by now, or gone.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 422) => Ok(()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error),
     }
 }
 

@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use reveille_core::{phase::Phase, resource::ScaledAppStatus};
 
-use super::{Looked, Worker, sleep::AT_ONCE};
+use super::{
+    Looked, Worker,
+    sleep::{AT_ONCE, Begun},
+};
 use crate::{
     cluster::{
         by_hand::{Night, Order, View, What},
@@ -177,8 +180,7 @@ impl Worker {
         };
         self.answers.push((order.reply, answer));
         let Some(end) = end else { return Ok(AT_ONCE) };
-        // What is called off by hand is no reason to wait before it is idle.
-        self.ended(&sleeper.object, end, None).await
+        self.ended(&sleeper.object, end, Begun::ByHand).await
     }
 
     /// Shows the app as it stands, and then answers those whose order can be seen by that.

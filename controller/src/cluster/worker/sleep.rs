@@ -37,6 +37,15 @@ pub(super) const AT_ONCE: Looked = Looked::Again(Duration::ZERO);
 const UNSETTLED: Duration = Duration::from_secs(1);
 const UNSETTLED_LONGEST: Duration = Duration::from_secs(16);
 
+/// Why an attempt was begun that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// It was idle, as far as anybody knows.
+    ByUs,
+    ByHand,
+    AfterFailure,
+}
+
 impl Worker {
     /// The app for an attempt of ours: by hand if that has a `night`.
     pub(super) fn sleeper(&self, seen: &Observed, night: Option<Night>) -> Option<AppSleeper> {
@@ -95,7 +104,7 @@ impl Worker {
             Idle::Yes(evidence) => {
                 let end = self.attempt(&sleeper, Occasion::Idle(evidence)).await;
                 let Some(end) = end else { return Ok(AT_ONCE) };
-                self.ended(&sleeper.object, end, Some(News::FellAsleep)).await
+                self.ended(&sleeper.object, end, Begun::ByUs).await
             }
             Idle::No { why, detail, recheck_after } => {
                 tracing::debug!(app = %self.id, ?why, detail, "it stays awake");
@@ -117,8 +126,8 @@ impl Worker {
         }
         let Some(sleeper) = self.sleeper(&seen, None) else { return Ok(Looked::Again(UNSETTLED)) };
         tracing::warn!(app = %self.id, reason = %why.reason, why.happened, "its wake failed; it goes back to 0");
-        let Some(end) = self.attempt(&sleeper, Occasion::ByHand).await else { return Ok(AT_ONCE) };
-        self.ended(&sleeper.object, end, None).await
+        let Some(end) = self.attempt(&sleeper, Occasion::WakeFailed).await else { return Ok(AT_ONCE) };
+        self.ended(&sleeper.object, end, Begun::AfterFailure).await
     }
 
     /// One attempt. None: it was dropped in the middle, as the app is not to sleep any more, and has to be settled.
@@ -127,6 +136,8 @@ impl Worker {
         let epoch = u64::try_from(last).unwrap_or_default() + 1;
         self.show_falling(sleeper);
         let world = Arc::clone(&self.world);
+        // The pause after a wake that failed holds for people, too, and begins once the app is at 0.
+        let may_be_woken = occasion != Occasion::WakeFailed;
         let attempt = world.parts.attempts.sleep(sleeper, epoch, occasion);
         tokio::pin!(attempt);
         loop {
@@ -139,7 +150,7 @@ impl Worker {
                 Some(order) = self.orders.recv() => {
                     let wakes = matches!(order.what, What::Wake { .. });
                     self.queue.push_back(order);
-                    if wakes {
+                    if wakes && may_be_woken {
                         tracing::info!(app = %self.id, epoch, "it is to be awake; the attempt to put it to sleep is dropped");
                         return None;
                     }
@@ -159,7 +170,7 @@ impl Worker {
         &mut self,
         app: &ScaledApp,
         end: AttemptEnd,
-        news: Option<News>,
+        begun: Begun,
     ) -> Result<Looked, WorkError> {
         if !matches!(end, AttemptEnd::Unsettled(_)) {
             self.unsettled = 0;
@@ -171,13 +182,16 @@ impl Worker {
                 self.world.metrics.sleep_ended(&self.id, SleepOutcome::Slept);
                 self.world.metrics.phase(&self.id, Phase::Asleep);
                 tracing::info!(app = %self.id, "it fell asleep");
-                if let Some(news) = news {
-                    self.world.reports.publish(app, &news).await;
+                if matches!(begun, Begun::ByUs) {
+                    self.world.reports.publish(app, &News::FellAsleep).await;
                 }
                 Ok(AT_ONCE)
             }
             AttemptEnd::Aborted(outcome, why) => {
-                self.memory.called_off(now());
+                // What somebody asked for in vain is no reason to wait before it is idle.
+                if begun != Begun::ByHand {
+                    self.memory.called_off(now());
+                }
                 self.world.metrics.sleep_ended(&self.id, outcome);
                 tracing::info!(app = %self.id, why, "it did not fall asleep");
                 self.world.reports.publish(app, &News::SleepAborted(why)).await;
@@ -212,7 +226,7 @@ impl Worker {
             return Ok(AT_ONCE);
         };
         let end = self.world.parts.attempts.settle(&sleeper, epoch).await;
-        self.ended(&seen.app, end, Some(News::FellAsleep)).await
+        self.ended(&seen.app, end, Begun::ByUs).await
     }
 }
 
