@@ -49,6 +49,8 @@ pub(crate) struct AppSleeper {
     pub(crate) written: Written,
     /// What somebody asked for who wants it to sleep. None if it is idle.
     pub(crate) night: Option<Night>,
+    /// Whether it is not to sleep any more.
+    pub(crate) unwanted: watch::Sender<bool>,
 }
 
 /// Over which version of the object the status is written.
@@ -214,6 +216,14 @@ impl Sleeper for AppSleeper {
             // First there has to be another path.
             self.lead_to_activators(service).await?;
             direct::leave(&self.all_pods(), &self.selector, epoch).await.map_err(|error| error.to_string())
+        })
+    }
+
+    fn is_unwanted(&self) -> BoxFuture<'_, ()> {
+        let mut unwanted = self.unwanted.subscribe();
+        Box::pin(async move {
+            // Its sender is this itself.
+            let _ = unwanted.wait_for(|unwanted| *unwanted).await;
         })
     }
 

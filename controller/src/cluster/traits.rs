@@ -156,6 +156,9 @@ pub trait Sleeper: Send + Sync {
     /// Why it could not be done: the attempt is called off.
     fn leave_direct_path(&self, epoch: u64) -> BoxFuture<'_, Result<(), String>>;
 
+    /// Resolves once it is not to fall asleep any more. An attempt is called off by that until its commit is sent.
+    fn is_unwanted(&self) -> BoxFuture<'_, ()>;
+
     /// Whether a replica serves: it is in the private Service's slices, ready and not terminating. A consistent list.
     fn serves(&self) -> BoxFuture<'_, Result<bool, String>>;
 }

@@ -53,6 +53,9 @@ pub(super) enum Abort {
     /// The pods could not be taken off the direct path.
     #[error("its pods could not be taken off the direct path: {0}")]
     Path(String),
+    /// Somebody does not want it to sleep any more.
+    #[error("it is to be awake, is deleted or suspended")]
+    Unwanted,
     /// The replicas were changed.
     #[error("its workload was changed meanwhile")]
     Conflict,
@@ -75,7 +78,9 @@ impl Abort {
             | Self::Restarted(_)
             | Self::Left(_)
             | Self::Late(_) => SleepOutcome::AbortedFleet,
-            Self::Path(_) | Self::Conflict | Self::Refused(_) => SleepOutcome::AbortedConflict,
+            Self::Path(_) | Self::Unwanted | Self::Conflict | Self::Refused(_) => {
+                SleepOutcome::AbortedConflict
+            }
         }
     }
 }

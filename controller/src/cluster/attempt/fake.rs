@@ -15,7 +15,7 @@ use reveille_core::{
     policy::{Mode, Policy, PolicySpec, PortRef, Ttl},
     resource::{Scrape, ScrapeFormat, TargetSpec, TrafficMode},
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use crate::cluster::{
     scrape::Sample,
@@ -91,6 +91,7 @@ pub(crate) struct World {
     policy: Policy,
     /// Set once, as the app lends it out.
     scrape: OnceLock<Scrape>,
+    pub(crate) unwanted: watch::Sender<bool>,
 }
 
 pub(crate) fn report(boot: &str, started: u64) -> ActivityReport {
@@ -141,6 +142,7 @@ impl World {
             },
             policy,
             scrape: OnceLock::new(),
+            unwanted: watch::Sender::new(false),
         })
     }
 

@@ -106,7 +106,12 @@ impl Attempt<'_> {
             Err(error @ AnnounceError::Conflict) => return nothing_done(error.to_string()),
             Err(error @ AnnounceError::Unknown(_)) => return AttemptEnd::Unsettled(error.to_string()),
         }
-        let (version, shut) = match self.shut_everything(occasion, &scale).await {
+        let shut = tokio::select! {
+            biased;
+            () = self.app.is_unwanted() => Err(Abort::Unwanted),
+            shut = self.shut_everything(occasion, &scale) => shut,
+        };
+        let (version, shut) = match shut {
             Ok(shut) => shut,
             Err(abort) => return self.call_off(abort).await,
         };

@@ -327,6 +327,25 @@ async fn what_moved_on_the_direct_path_calls_it_off() {
     assert_called_off(&world, &end, busy, "counts has moved");
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_does_not_want_it_any_more_calls_it_off_until_the_commit_is_sent() {
+    let (world, end, took) = bypass(true, async |world| {
+        tokio::time::sleep(SLEEP_DELAY / 2).await;
+        world.unwanted.send_replace(true);
+    })
+    .await;
+    assert_called_off(&world, &end, SleepOutcome::AbortedConflict, "it is to be awake");
+    assert!(took < SLEEP_DELAY, "{took:?}");
+    let (world, end, _) = bypass(true, async |world| {
+        while !world.log().iter().any(|step| step == "commit") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        world.unwanted.send_replace(true);
+    })
+    .await;
+    assert_eq!((end, world.state().replicas), (AttemptEnd::Asleep, 0), "then it is too late");
+}
+
 /// One on an app whose traffic goes straight to its pods, which answer this when they are asked.
 async fn bypass_by(occasion: Occasion, sample: Result<Sample, String>) -> (Arc<World>, AttemptEnd, Duration) {
     let world = World::new();

@@ -168,18 +168,13 @@ impl Worker {
         let end = self.attempt(&sleeper, Occasion::ByHand).await;
         let app = self.id.clone();
         let answer = match &end {
-            Some(AttemptEnd::Asleep) => Ok(()),
-            Some(AttemptEnd::Aborted(_, why)) => {
+            AttemptEnd::Asleep => Ok(()),
+            AttemptEnd::Aborted(_, why) => {
                 Err(Refusal::NotPossible { app, reason: format!("it stays awake: {why}") })
             }
-            Some(AttemptEnd::Unsettled(why)) => Err(Refusal::OutOfReach { app, reason: why.clone() }),
-            None => {
-                let reason = "it was woken, deleted or suspended meanwhile".to_owned();
-                Err(Refusal::NotPossible { app, reason })
-            }
+            AttemptEnd::Unsettled(why) => Err(Refusal::OutOfReach { app, reason: why.clone() }),
         };
         self.answers.push((order.reply, answer));
-        let Some(end) = end else { return Ok(AT_ONCE) };
         self.ended(&sleeper.object, end, Begun::ByHand).await
     }
 

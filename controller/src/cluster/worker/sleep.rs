@@ -2,6 +2,7 @@
 //! controller is gone.
 
 use std::{
+    convert::Infallible,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use reveille_core::{
     phase::Phase,
     resource::{Reason, ScaledApp},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::{Looked, Worker, doubled};
 use crate::{
@@ -70,6 +71,7 @@ impl Worker {
             activators: self.world.parts.activators.watch(),
             written,
             night,
+            unwanted: watch::Sender::new(false),
         })
     }
 
@@ -103,7 +105,6 @@ impl Worker {
         match idle {
             Idle::Yes(evidence) => {
                 let end = self.attempt(&sleeper, Occasion::Idle(evidence)).await;
-                let Some(end) = end else { return Ok(AT_ONCE) };
                 self.ended(&sleeper.object, end, Begun::ByUs).await
             }
             Idle::No { why, detail, recheck_after } => {
@@ -126,12 +127,13 @@ impl Worker {
         }
         let Some(sleeper) = self.sleeper(&seen, None) else { return Ok(Looked::Again(UNSETTLED)) };
         tracing::warn!(app = %self.id, reason = %why.reason, why.happened, "its wake failed; it goes back to 0");
-        let Some(end) = self.attempt(&sleeper, Occasion::WakeFailed).await else { return Ok(AT_ONCE) };
+        let end = self.attempt(&sleeper, Occasion::WakeFailed).await;
         self.ended(&sleeper.object, end, Begun::AfterFailure).await
     }
 
-    /// One attempt. None: it was dropped in the middle, as the app is not to sleep any more, and has to be settled.
-    pub(super) async fn attempt(&mut self, sleeper: &AppSleeper, occasion: Occasion) -> Option<AttemptEnd> {
+    /// One attempt. It is called off if the app is not to sleep any more, up to the moment in which its commit is sent; what is
+    /// asked for meanwhile has its turn after it.
+    pub(super) async fn attempt(&mut self, sleeper: &AppSleeper, occasion: Occasion) -> AttemptEnd {
         let last = sleeper.object.status.as_ref().and_then(|status| status.epoch).unwrap_or_default();
         let epoch = u64::try_from(last).unwrap_or_default() + 1;
         self.show_falling(sleeper);
@@ -139,21 +141,21 @@ impl Worker {
         // The pause after a wake that failed holds for people, too, and begins once the app is at 0.
         let may_be_woken = occasion != Occasion::WakeFailed;
         let attempt = world.parts.attempts.sleep(sleeper, epoch, occasion);
-        tokio::pin!(attempt);
+        let unwanted = async {
+            called_off(&world, &self.id, &self.changed).await;
+            sleeper.unwanted.send_replace(true);
+            std::future::pending::<Infallible>().await
+        };
+        tokio::pin!(attempt, unwanted);
         loop {
             tokio::select! {
-                end = &mut attempt => return Some(end),
-                () = called_off(&world, &self.id, &self.changed) => {
-                    tracing::info!(app = %self.id, epoch, "it is deleted or suspended; the attempt to put it to sleep is dropped");
-                    return None;
-                }
+                end = &mut attempt => return end,
+                never = &mut unwanted => match never {},
                 Some(order) = self.orders.recv() => {
-                    let wakes = matches!(order.what, What::Wake { .. });
-                    self.queue.push_back(order);
-                    if wakes && may_be_woken {
-                        tracing::info!(app = %self.id, epoch, "it is to be awake; the attempt to put it to sleep is dropped");
-                        return None;
+                    if may_be_woken && matches!(order.what, What::Wake { .. }) {
+                        sleeper.unwanted.send_replace(true);
                     }
+                    self.queue.push_back(order);
                 }
             }
         }

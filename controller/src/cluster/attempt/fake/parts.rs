@@ -235,6 +235,11 @@ impl Sleeper for World {
         Box::pin(async { Ok(()) })
     }
 
+    fn is_unwanted(&self) -> BoxFuture<'_, ()> {
+        let mut unwanted = self.unwanted.subscribe();
+        Box::pin(async move { drop(unwanted.wait_for(|unwanted| *unwanted).await) })
+    }
+
     fn serves(&self) -> BoxFuture<'_, Result<bool, String>> {
         Box::pin(async {
             turn().await;
