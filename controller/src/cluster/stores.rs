@@ -4,10 +4,10 @@
 //! that something went, so all apps are looked at then.
 
 mod index;
+mod watch;
 
-use std::{fmt::Debug, hash::Hash, sync::Arc};
+use std::{hash::Hash, sync::Arc};
 
-use futures_util::StreamExt;
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
@@ -21,8 +21,7 @@ use kube::{
     Api, Client, Resource, ResourceExt,
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
-        WatchStreamExt,
-        reflector::{ObjectRef, Store, store::Writer},
+        reflector::{ObjectRef, Store},
         watcher::{self, Event},
     },
 };
@@ -30,10 +29,12 @@ use reveille_core::{
     app::AppId,
     resource::{ScaledApp, TargetSpec, names},
 };
-use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
-use self::index::Index;
+use self::{
+    index::Index,
+    watch::{watch, watch_metadata},
+};
 use super::{deployments, objects, observe::group_of};
 
 /// A `ScaledApp` as it is watched: one that cannot be read hides no other.
@@ -216,76 +217,6 @@ fn indexed<K: ResourceExt, Key: Clone + Eq + Hash, Keys: Fn(&K) -> Vec<Key>>(
 fn of_label(object: &kube::api::ObjectMeta) -> Option<AppId> {
     let app = object.labels.as_ref()?.get(names::APP_LABEL)?;
     Some(AppId::new(object.namespace.as_deref().unwrap_or_default(), app))
-}
-
-fn watch<K>(
-    api: Api<K>,
-    config: watcher::Config,
-    tasks: &mut JoinSet<()>,
-    tell: impl Fn(Concerns) + Send + 'static,
-    take_in: impl Fn(&Event<K>) + Send + 'static,
-    concerns: impl Fn(&K) -> Concerns + Send + 'static,
-) -> Store<K>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-{
-    let stream = watcher::watcher(api, config).default_backoff().modify(|object| {
-        // Who wrote what is of no interest, and most of an object.
-        object.managed_fields_mut().clear();
-    });
-    follow(stream.boxed(), tasks, tell, take_in, concerns)
-}
-
-fn watch_metadata<K>(
-    api: Api<PartialObjectMeta<K>>,
-    tasks: &mut JoinSet<()>,
-    tell: impl Fn(Concerns) + Send + 'static,
-    take_in: impl Fn(&Event<PartialObjectMeta<K>>) + Send + 'static,
-    kind: &'static str,
-) -> Store<PartialObjectMeta<K>>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-{
-    let stream = watcher::watcher(api, watcher::Config::default()).default_backoff();
-    follow(stream.boxed(), tasks, tell, take_in, move |object| {
-        Concerns::Target(kind, objects::id(&object.metadata))
-    })
-}
-
-type Stream<K> = futures_util::stream::BoxStream<'static, watcher::Result<Event<K>>>;
-
-fn follow<K>(
-    mut stream: Stream<K>,
-    tasks: &mut JoinSet<()>,
-    tell: impl Fn(Concerns) + Send + 'static,
-    take_in: impl Fn(&Event<K>) + Send + 'static,
-    concerns: impl Fn(&K) -> Concerns + Send + 'static,
-) -> Store<K>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
-    K::DynamicType: Hash + Eq + Clone,
-{
-    let mut writer = Writer::default();
-    let store = writer.as_reader();
-    tasks.spawn(async move {
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(event) => {
-                    writer.apply_watcher_event(&event);
-                    take_in(&event);
-                    match &event {
-                        Event::Apply(object) | Event::Delete(object) => tell(concerns(object)),
-                        Event::InitDone => tell(Concerns::All),
-                        Event::Init | Event::InitApply(_) => {}
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(kind = %K::kind(&()), %error, "a watch failed; it begins anew");
-                }
-            }
-        }
-    });
-    store
 }
 
 impl Stores {
