@@ -118,6 +118,9 @@ export const tests = [
     await page.locator("#key").fill("reveille_wrong");
     await page.getByRole("button", { name: "Use it" }).click();
     await page.locator("#key-why").getByText("not known here").waitFor();
+    await page.locator("#key").fill("ключ");
+    await page.keyboard.press("Enter");
+    await page.locator("#key-why").getByText("letters, digits").waitFor();
     await page.locator("#key").fill(made.key);
     await page.keyboard.press("Enter");
     await state(page, "live");
@@ -150,9 +153,11 @@ export const tests = [
     await page.locator("#key").fill(writer.key);
     await page.keyboard.press("Enter");
     await page.locator("#key-form").waitFor({ state: "hidden" });
+    await page.locator("#message", { hasText: /^$/ }).waitFor({ state: "attached" }); // what was refused is over
     await page.locator("#wake").click();
     await page.locator("#confirm-ok").click();
     await detail(page, "Awake");
+    await page.locator("#message", { hasText: /^$/ }).waitFor({ state: "attached" }); // that it is waking is over, too
   }],
 
   ["an address that names nothing is the list", async (t) => {

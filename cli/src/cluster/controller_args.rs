@@ -142,7 +142,12 @@ impl ControllerArgs {
         if listen == self.admin {
             return Err(format!("--api: {listen} is that of --admin"));
         }
-        let hosts = self.api_host.iter().filter(|host| !host.is_empty()).cloned().collect();
+        let hosts: Vec<_> = self.api_host.iter().filter(|host| !host.is_empty()).cloned().collect();
+        if let Some(wrong) = hosts.iter().find(|host| !is_host(host)) {
+            return Err(format!(
+                "--api-host: {wrong:?} is no host: write a name alone, such as scale.example.com, without scheme, port or *"
+            ));
+        }
         Ok(Some(ApiConfig { listen, keys: self.keys.clone(), hosts }))
     }
 
@@ -217,6 +222,15 @@ fn checked(option: &str, name: String) -> Result<String, String> {
     Ok(name)
 }
 
+/// A name as browsers and clients write it in `Host`, which is compared as it stands.
+fn is_host(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let letters = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        letters && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
 fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
     let read = text.split_once('-').and_then(|(first, last)| Some(first.parse().ok()?..=last.parse().ok()?));
     let good = read.filter(|range| !range.is_empty() && *range.start() >= LOWEST_PORT);
@@ -273,6 +287,10 @@ mod tests {
             api(&["--keys", "/keys", "--api-host", "scale.example"]).unwrap(),
             Some(ApiConfig { listen, keys, hosts: vec!["scale.example".into()] })
         );
+        for wrong in ["https://b.example", "c.example:443", "*.example", "a..b", "-a"] {
+            let problems = api(&["--allow-anonymous", &format!("--api-host={wrong}")]).unwrap_err();
+            assert!(problems[0].starts_with("--api-host: ") && problems[0].contains(wrong), "{problems:?}");
+        }
         let anybody = api(&["--allow-anonymous", "--api", "127.0.0.1:1"]).unwrap().unwrap();
         assert_eq!((anybody.listen.port(), anybody.keys), (1, None));
         let problems = api(&["--api", "0.0.0.0:8080"]).unwrap_err();

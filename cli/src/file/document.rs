@@ -98,6 +98,7 @@ impl Document {
     /// Reports a value that cannot be read and takes it out. None if it is the whole file.
     fn take_out(&mut self, failure: Failure) -> Option<()> {
         let path = FieldPath(failure.steps.into_iter().rev().collect());
+        let is_missing = matches!(failure.kind, Kind::Missing { .. });
         let (field, reason) = match failure.kind {
             Kind::Wrong(reason) => (path.clone(), reason),
             Kind::NoList { found } => {
@@ -131,7 +132,10 @@ impl Document {
                 (path.clone(), elsewhere.map_or_else(unknown, str::to_owned))
             }
         };
-        self.problems.push(Problem { place: failure.place, field: field.to_string(), reason });
+        // What is missing since it was taken out was said already.
+        if !is_missing || !self.holes.contains(&field) {
+            self.problems.push(Problem { place: failure.place, field: field.to_string(), reason });
+        }
         self.holes.push(field);
         remove(&mut self.root, &path.0).then_some(())
     }

@@ -76,7 +76,8 @@ fn examine(allowed: &AllowedHosts, request: &Request) -> Result<(), Problem> {
     if !allowed.allows(host.host()) {
         let shown = escaped(host.host());
         let detail = format!(
-            "the admin port does not answer to the host {shown}; call it by localhost or by the address it is bound to"
+            "this port does not answer to the host {shown}; call it by localhost, by the address it is bound to, or in a cluster by \
+             the name of its Service or one that --api-host names (the chart: scaleApi.hosts)"
         );
         return Err(Problem::new(Kind::ForeignHost, detail));
     }

@@ -59,7 +59,7 @@ pub(super) fn read(path: &Path) -> Kept {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Kept::default(),
         Err(error) => {
-            tracing::error!(file = %path.display(), "the state file cannot be read, scheduled wakes and savings are forgotten: {error}");
+            tracing::error!(file = %path.display(), "the state file cannot be read, scheduled wakes and savings are forgotten and new ones not kept; give --state a file that this user may write: {error}");
             return Kept::default();
         }
     };

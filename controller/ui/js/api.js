@@ -34,10 +34,20 @@ async function refusal(response) {
   return new Refusal(response.status, detail);
 }
 
+/** Calls. What browsers say of a server that cannot be reached differs, and helps nobody. */
+async function call(url, options) {
+  try {
+    return await fetch(url, { cache: "no-store", ...options });
+  } catch (error) {
+    if (error instanceof TypeError) throw new Error("Reveille cannot be reached; is it running?", { cause: error });
+    throw error;
+  }
+}
+
 /** Opens the stream of events, after the event `last` if there is one. */
 export async function events(last, signal) {
   const more = last ? { "Last-Event-ID": last } : {};
-  const response = await fetch("../api/v1/events", { headers: headers(more), signal, cache: "no-store" });
+  const response = await call("../api/v1/events", { headers: headers(more), signal });
   if (!response.ok) throw await refusal(response);
   return response.body;
 }
@@ -49,14 +59,14 @@ function path(app, call) {
 
 /** What happened to the app lately. */
 export async function history(app) {
-  const response = await fetch(path(app, "history"), { headers: headers(), cache: "no-store" });
+  const response = await call(path(app, "history"), { headers: headers() });
   if (!response.ok) throw await refusal(response);
   return response.json();
 }
 
 /** Wakes the app, or puts it to sleep. */
-export async function order(app, call, body) {
-  const response = await fetch(path(app, call), {
+export async function order(app, what, body) {
+  const response = await call(path(app, what), {
     method: "POST",
     headers: headers({ "Content-Type": "application/json" }),
     body: JSON.stringify(body),

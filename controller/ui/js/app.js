@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { ask } from "./dialog.js";
 import { duration, moment, money, phase, savedAfter } from "./format.js";
 import { age, apps, listed, now } from "./live.js";
-import { say } from "./message.js";
+import { isIn, say } from "./message.js";
 
 /** The order of the steps that are known. Others are shown where they come. */
 const STEPS = ["Requested", "NodeProvisioning", "Scheduling", "Pulling", "Starting", "Probing", "Ready"];
@@ -44,6 +44,7 @@ export function changed(name) {
   if (!entry) return;
   const { app } = entry;
   section.dataset.phase = app.phase;
+  isIn(shown, app.phase);
   $("problem").hidden = !app.problem;
   $("problem").textContent = app.problem ?? "";
   $("sleep").disabled = app.phase !== "Awake" && !(app.phase === "Asleep" && app.wakeOnRequest);
@@ -76,7 +77,7 @@ function facts(entry) {
   ];
   if (app.sleepsInMs !== undefined) said.push(["Sleeps in", `${duration(app.sleepsInMs - after)} if nobody calls (idle.ttl ${app.ttl})`]);
   else said.push(["Idle time", app.ttl]);
-  if (!app.wakeOnRequest) said.push(["On request", "stays asleep, as it was told"]);
+  if (!app.wakeOnRequest) said.push(["On request", "stays asleep, as it was told, until it is woken by hand"]);
   if (app.awakeUntil) said.push(["Kept awake", `until ${moment(Date.parse(app.awakeUntil))}`]);
   if (app.schedule) said.push(["Wakes", `${moment(Date.parse(app.schedule.at))}, in ${duration(Date.parse(app.schedule.at) - now())}: ${app.schedule.reason}`]);
   if (app.retryInMs !== undefined) said.push(["Next try", `in ${duration(app.retryInMs - after)} at the earliest`]);
@@ -229,6 +230,11 @@ function one(wake, longest) {
     why.textContent = wake.outcome.reason;
     item.append(why);
   }
+  if (wake.outcome.output?.length > 0) {
+    const output = document.createElement("pre");
+    output.textContent = wake.outcome.output.join("\n");
+    item.append(output);
+  }
   return item;
 }
 
@@ -242,7 +248,10 @@ async function order(call, button) {
   say(call === "wake" ? `${app.name}: a wake is asked for …` : `${app.name}: waiting for work in flight, at most 10 s …`);
   try {
     const after = await api.order(app, call, body);
-    say(`${app.name} is ${phase(after.phase)}`);
+    say(`${app.name} is ${phase(after.phase)}`, false, { name: shown, phase: after.phase });
+    // The stream may have told of what came next before the answer was here.
+    const present = apps.get(shown)?.app.phase;
+    if (present !== app.phase) isIn(shown, present);
   } catch (error) {
     say(error.message, true);
     if (error.status === 401 || error.status === 403) listeners.refused("with another key it may work");

@@ -112,7 +112,7 @@ export async function run() {
     } catch (error) {
       refused = error instanceof api.Refusal && (error.status === 401 || error.status === 403);
       if (refused) last = undefined;
-      listeners.state(refused ? "refused" : "lost", refused ? error.message : `connection lost: ${error.message}`);
+      listeners.state(refused ? "refused" : "lost", refused ? error.message : "connection lost, trying again");
     }
     await new Promise((resume) => {
       wakeUp = resume;

@@ -63,7 +63,13 @@ live.listeners.state = (state, why) => {
 
 $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  api.useKey($("key").value.trim());
+  const key = $("key").value.trim();
+  if (!/^[\x21-\x7e]*$/.test(key)) {
+    $("key-why").textContent = "a key is of letters, digits and _ alone, as `reveille key new` prints it";
+    return;
+  }
+  api.useKey(key);
+  say("");
   live.restart();
 });
 app.listeners.refused = askForKey;

@@ -147,6 +147,7 @@ pub(crate) async fn wrong_values_are_refused(t: Context) {
         ("rbac.namespaces={Team}", "/rbac/namespaces/0"),
         ("rbac.scalableResources[0].resources={rollouts}", "missing property 'apiGroups'"),
         ("activator.serviceAccount.create=false", "activator.serviceAccount.name: name one"),
+        ("scaleApi.hosts={https://b.example}", "/scaleApi/hosts/0"),
         (
             "scaleApi.allowAnonymous=true,scaleApi.keys.existingSecret=x",
             "scaleApi: either keys.existingSecret or allowAnonymous",
