@@ -73,9 +73,15 @@ impl FromStr for ServerUrl {
             authority: authority.to_string(),
             host: host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host).to_owned(),
             port: port.ok_or_else(|| wrong("the port is no number from 1 to 65535"))?,
-            prefix: uri.path().trim_end_matches('/').to_owned(),
+            prefix: prefix(uri.path()).to_owned(),
         })
     }
+}
+
+/// Without the slash at its end, and without the dashboard's own part: addresses are copied from browsers.
+fn prefix(path: &str) -> &str {
+    let path = path.trim_end_matches('/');
+    path.strip_suffix("/ui").unwrap_or(path).trim_end_matches('/')
 }
 
 #[cfg(test)]
@@ -88,6 +94,7 @@ mod tests {
             ("http://127.0.0.1:9090", "127.0.0.1", 9090, "/x", "http://127.0.0.1:9090"),
             ("http://localhost:9090/", "localhost", 9090, "/x", "http://localhost:9090"),
             ("http://[::1]:9", "::1", 9, "/x", "http://[::1]:9"),
+            ("http://[::1]:9/ui/", "::1", 9, "/x", "http://[::1]:9"),
             ("http://box.example/reveille/", "box.example", 80, "/reveille/x", "http://box.example/reveille"),
         ] {
             let url: ServerUrl = text.parse().unwrap();

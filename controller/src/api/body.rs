@@ -60,9 +60,16 @@ async fn object<T: DeserializeOwned>(request: Request) -> Result<Option<T>, Prob
 
 /// As a map first: serde would take a list for a struct, too.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(bytes)
-        .and_then(|object| serde_json::from_value(object.into()))
-        .map_err(|error| Problem::new(Kind::BadRequest, format!("the body cannot be used: {error}")))
+    let unusable = |why: String| Problem::new(Kind::BadRequest, format!("the body cannot be used: {why}"));
+    let object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(bytes).map_err(|error| unusable(error.to_string()))?;
+    // What is wrong with a time or a number says little without the name of its field.
+    serde_path_to_error::deserialize(serde_json::Value::from(object)).map_err(|error| {
+        match error.path().to_string() {
+            whole if whole == "." => unusable(error.into_inner().to_string()),
+            field => unusable(format!("{field}: {}", error.into_inner())),
+        }
+    })
 }
 
 async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
@@ -105,4 +112,24 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
         Kind::NotJson,
         format!("the content type {} is not understood; {wanted}", escaped(&text)),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use reveille_core::scale::{ScaleToZero, ScaleUp};
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_field() {
+        let said = |problem: Problem| problem.detail().to_owned();
+        let wrong = parse::<ScaleUp>(br#"{"replicas": "1", "reason": "x"}"#).unwrap_err();
+        assert!(said(wrong).starts_with("the body cannot be used: replicas: invalid type"));
+        let wrong =
+            parse::<ScaleToZero>(br#"{"reason": "x", "scheduled_scale_up": "tomorrow"}"#).unwrap_err();
+        assert!(said(wrong).starts_with("the body cannot be used: scheduled_scale_up: "));
+        let wrong = parse::<ScaleUp>(br#"{"reason": "x"}"#).unwrap_err();
+        assert_eq!(said(wrong), "the body cannot be used: missing field `replicas`");
+        assert!(parse::<ScaleUp>(b"[1, \"x\"]").is_err());
+    }
 }
