@@ -89,6 +89,11 @@ impl Client {
         Ok(self)
     }
 
+    /// Whether it calls with a key, and may thus not be shown everything.
+    pub fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Every app.
     ///
     /// # Errors

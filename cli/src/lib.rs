@@ -64,7 +64,9 @@ fn run(cli: Cli, console: &mut Console) -> Result<Exit, CliError> {
     match cli.command {
         Command::Local(args) => local::run(&args),
         Command::Activator(args) => cluster::activator::run(&args),
-        Command::Check(args) => Ok(commands::check::check(&args.file(std::env::var_os("REVEILLE_CONFIG")))),
+        Command::Check(args) => {
+            Ok(commands::check::check(&args.config.path(std::env::var_os("REVEILLE_CONFIG"))))
+        }
         Command::Status(args) => {
             call(&client()?, async |client| commands::status::run(client, args, output, console).await)
         }
@@ -92,6 +94,12 @@ fn key(given: Option<&str>, file: Option<&Path>) -> Result<Option<String>, CliEr
     let text = std::fs::read_to_string(file).map_err(|error| {
         CliError::new(Exit::Usage, format!("the key cannot be read from {}: {error}", file.display()))
     })?;
+    if text.trim().is_empty() {
+        return Err(CliError::new(
+            Exit::Usage,
+            format!("there is no key in {}: it is empty", file.display()),
+        ));
+    }
     Ok(Some(text))
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Field names are in camelCase, times in RFC 3339 (UTC), durations in milliseconds (`…Ms`).
 
+use std::{ops::RangeInclusive, time::Duration};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,6 +15,35 @@ use crate::{
     quantity::HumanDuration,
     wake::{Outcome, StepAt, WakeId},
 };
+
+/// The longest reason of a wake or sleep by hand, in characters: it ends up in a log line.
+pub const REASON_MAX: usize = 200;
+
+/// For how long a wake may keep an app awake.
+pub const KEEP: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
+
+/// `Err` with what to write if `keep` is not within [`KEEP`].
+///
+/// # Errors
+/// The range, and what it was.
+pub fn check_keep(keep: HumanDuration) -> Result<HumanDuration, String> {
+    if KEEP.contains(&keep.0) {
+        return Ok(keep);
+    }
+    let (least, most) = (HumanDuration(*KEEP.start()), HumanDuration(*KEEP.end()));
+    Err(format!("it is from {least} to {most}, this is {keep}"))
+}
+
+/// `Err` with what to do if the reason is longer than [`REASON_MAX`].
+///
+/// # Errors
+/// How long it may be.
+pub fn check_reason(reason: &str) -> Result<(), String> {
+    match reason.chars().nth(REASON_MAX) {
+        None => Ok(()),
+        Some(_) => Err(format!("the reason may have at most {REASON_MAX} characters; shorten it")),
+    }
+}
 
 /// The answer to `GET /api/v1/apps`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

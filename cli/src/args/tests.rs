@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use clap::CommandFactory;
+use reveille_controller::keys::Namespaces;
+use reveille_core::app::AppId;
 
 use super::*;
 
@@ -36,7 +38,7 @@ fn local_has_its_defaults_and_options() {
     let line = "reveille local -c x.yaml --admin 127.0.0.1:1 --drain 1m --hold-max-requests 0 \
                 --hold-max-bytes 1Gi --workers 2 --access-log --log-format json --keys keys --allow-anonymous --state state.json";
     let Command::Local(args) = parse(line).unwrap().command else { panic!() };
-    assert_eq!(args.file, PathBuf::from("x.yaml"));
+    assert_eq!(args.config.path(None), PathBuf::from("x.yaml"));
     assert_eq!((args.keys, args.state), (Some("keys".into()), Some("state.json".into())));
     assert!(args.allow_anonymous);
     assert_eq!((args.workers, args.access_log, args.log_format), (Some(2), true, LogFormat::Json));
@@ -58,19 +60,25 @@ fn a_key_is_made_for_namespaces() {
 }
 
 #[test]
-fn a_file_to_check_is_named_in_any_way() {
+fn a_configuration_file_is_named_in_any_way() {
     let file = |line: &str, variable: Option<&str>| {
-        let Command::Check(args) = parse(line).unwrap().command else { panic!() };
-        args.file(variable.map(Into::into)).to_str().unwrap().to_owned()
+        let config = match parse(line).unwrap().command {
+            Command::Check(args) => args.config,
+            Command::Local(args) => args.config,
+            _ => panic!("{line}"),
+        };
+        config.path(variable.map(Into::into)).to_str().unwrap().to_owned()
     };
-    assert_eq!(file("reveille check", None), "reveille.yaml");
-    assert_eq!(file("reveille check", Some("")), "reveille.yaml");
-    assert_eq!(file("reveille check", Some("env.yaml")), "env.yaml");
-    for line in ["reveille check x.yaml", "reveille check -c x.yaml", "reveille check --config=x.yaml"] {
-        assert_eq!(file(line, Some("env.yaml")), "x.yaml");
+    for command in ["reveille check", "reveille local"] {
+        assert_eq!(file(command, None), "reveille.yaml");
+        assert_eq!(file(command, Some("")), "reveille.yaml");
+        assert_eq!(file(command, Some("env.yaml")), "env.yaml");
+        for named in ["x.yaml", "-c x.yaml", "--config=x.yaml"] {
+            assert_eq!(file(&format!("{command} {named}"), Some("env.yaml")), "x.yaml");
+        }
+        let both = parse(&format!("{command} x.yaml -c y.yaml")).unwrap_err();
+        assert_eq!(both.kind(), clap::error::ErrorKind::ArgumentConflict);
     }
-    let both = parse("reveille check x.yaml -c y.yaml").unwrap_err();
-    assert_eq!(both.kind(), clap::error::ErrorKind::ArgumentConflict);
 }
 
 #[test]
@@ -110,6 +118,8 @@ fn wrong_usage_ends_with_2() {
         "reveille wake web --timeout 5s",
         "reveille wake web --wait --timeout 5",
         "reveille wake web --for 5",
+        "reveille wake web --for 40d",
+        "reveille wake web --for 500ms",
         "reveille key",
         "reveille completions cmd",
         "reveille local --workers 0",
@@ -118,6 +128,18 @@ fn wrong_usage_ends_with_2() {
     ] {
         let error = parse(line).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{line}: {error}");
+    }
+}
+
+#[test]
+fn what_the_api_would_refuse_is_wrong_usage() {
+    let error = parse("reveille wake web --for 40d").unwrap_err().to_string();
+    assert!(error.contains("it is from 1s to 30d, this is 40d"), "{error}");
+    for (length, fits) in [(200, true), (201, false)] {
+        for command in ["wake", "sleep"] {
+            let line = format!("reveille {command} web --reason {}", "é".repeat(length));
+            assert_eq!(parse(&line).is_ok(), fits, "{command} {length}");
+        }
     }
 }
 

@@ -13,7 +13,7 @@ mod tests;
 pub mod wake;
 pub mod watch;
 
-use reveille_core::{app::AppId, wake::StepAt};
+use reveille_core::{api::AppStatus, app::AppId, wake::StepAt};
 
 use crate::{
     args::{AppArg, OutputFormat, short_name},
@@ -76,6 +76,21 @@ fn suggest(error: CliError, app: &AppId, known: &[AppId]) -> CliError {
         Some(index) => error.hint(format!("did you mean {}?", short[index])),
         None => error,
     }
+}
+
+/// What an order by hand did beside what it was given for: a wake that was to come is none any more.
+fn called_off(before: Option<&AppStatus>, after: &AppStatus) -> String {
+    match before.and_then(|before| before.schedule.as_ref()) {
+        Some(schedule) if after.schedule.is_none() => {
+            format!("; its wake at {:.0} is called off", schedule.at)
+        }
+        _ => String::new(),
+    }
+}
+
+/// The app before an order, for [`called_off`]. Whatever is wrong, the order itself will say.
+async fn before(client: &Client, app: &AppId) -> Option<AppStatus> {
+    client.get(app).await.ok().map(|answer| answer.value)
 }
 
 /// Prints the answer: as JSON, as it came, or else by `table`.

@@ -5,7 +5,7 @@ use reveille_core::{
     phase::Phase,
 };
 
-use super::{explain, print, resolve};
+use super::{before, called_off, explain, print, resolve};
 use crate::{
     args::{OutputFormat, SleepArgs, short_name},
     client::Client,
@@ -25,11 +25,14 @@ pub async fn run(
 ) -> Result<(), CliError> {
     let request = SleepRequest { reason: args.reason, wake_on_request: !args.no_wake_on_request };
     let app = resolve(client, args.app).await?;
+    let earlier = before(client, &app).await;
     let answer = match client.sleep(&app, &request).await {
         Ok(answer) => answer,
         Err(error) => return Err(explain(client, &app, error).await),
     };
-    print(console, output, &answer, |console, status| Ok(console.line(&sentence(status))?))
+    print(console, output, &answer, |console, status| {
+        Ok(console.line(&(sentence(status) + &called_off(earlier.as_ref(), status)))?)
+    })
 }
 
 fn sentence(status: &AppStatus) -> String {

@@ -56,6 +56,9 @@ pub async fn run(
     };
     match args.app {
         None => print(console, output, &client.list().await?, |console, list| {
+            if list.apps.is_empty() && client.has_key() {
+                return Ok(console.line("no apps that this key is good for")?);
+            }
             let lines = overview(list, console.width, console.palette);
             lines_to(console, lines)
         }),

@@ -9,7 +9,7 @@ use reveille_core::{
 };
 use tokio::time::Instant;
 
-use super::{explain, print, resolve, step_line};
+use super::{before, called_off, explain, print, resolve, step_line};
 use crate::{
     args::{OutputFormat, WakeArgs, short_name},
     client::{Answer, Client},
@@ -33,12 +33,16 @@ pub async fn run(
     let limit = args.timeout.map(|timeout| timeout.0);
     let started = Instant::now();
     let app = resolve(client, args.app).await?;
+    let earlier = before(client, &app).await;
     let answer = match client.wake(&app, &WakeRequest { reason: args.reason, keep: args.keep }).await {
         Ok(answer) => answer,
         Err(error) => return Err(explain(client, &app, error).await),
     };
+    let off = called_off(earlier.as_ref(), &answer.value);
     if !args.wait || answer.value.phase == Phase::Awake {
-        return print(console, output, &answer, |console, status| Ok(console.line(&sentence(status))?));
+        return print(console, output, &answer, |console, status| {
+            Ok(console.line(&(sentence(status) + &off))?)
+        });
     }
     let mut follower = Follower::default();
     let mut latest = answer;
@@ -49,7 +53,9 @@ pub async fn run(
         match verdict(&latest.value) {
             Verdict::Wait => {}
             Verdict::Ready => {
-                return print(console, output, &latest, |console, status| Ok(console.line(&awake(status))?));
+                return print(console, output, &latest, |console, status| {
+                    Ok(console.line(&(awake(status) + &off))?)
+                });
             }
             end @ (Verdict::Failed(_) | Verdict::Gone) => return end_badly(console, output, &latest, end),
         }

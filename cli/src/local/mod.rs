@@ -18,7 +18,7 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -50,7 +50,8 @@ use crate::{
 /// # Errors
 /// If the file is wrong or a port is taken: nothing was started. If the process cannot go on.
 pub fn run(args: &LocalArgs) -> Result<Exit, CliError> {
-    let config = match load(args) {
+    let file = args.config.path(std::env::var_os("REVEILLE_CONFIG"));
+    let config = match load(&file, args) {
         Ok(config) => config,
         Err(problems) => {
             // If nobody reads it, the exit code still says it.
@@ -59,16 +60,17 @@ pub fn run(args: &LocalArgs) -> Result<Exit, CliError> {
         }
     };
     access::check(config.admin, args)?;
+    state::check(args.state.as_deref())?;
     logging::start(args.log_format);
     raise_open_files(&config, args);
     process::end_with_this_thread("the control plane");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(args, config))
+    runtime.block_on(serve(&file, args, config))
 }
 
 /// The file with what the command line overrides, if every address in it is free.
-fn load(args: &LocalArgs) -> Result<LocalConfig, Problems> {
-    let mut config = file::load(&args.file)?;
+fn load(file: &Path, args: &LocalArgs) -> Result<LocalConfig, Problems> {
+    let mut config = file::load(file)?;
     override_admin(&mut config, args.admin);
     file::check_ports_free(&config)?;
     Ok(config)
@@ -95,7 +97,7 @@ fn raise_open_files(config: &LocalConfig, args: &LocalArgs) {
     }
 }
 
-async fn serve(args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> {
+async fn serve(file: &Path, args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> {
     let mut signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
     let registry = metrics::registry();
     let keys = Keys::read(args.keys.as_deref()).await?;
@@ -104,7 +106,7 @@ async fn serve(args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> 
         TcpListener::bind(config.admin).await.map_err(|error| cannot("open the admin port", &error))?;
     let options = Options {
         guardian_exe: PathBuf::from("/proc/self/exe"),
-        state: state::file(args.state.as_deref(), &args.file, |name| std::env::var_os(name)),
+        state: state::file(args.state.as_deref(), file, |name| std::env::var_os(name)),
     };
     let local = Local::start(config.apps.clone(), options, &registry);
     let activator = reveille_activator::build(
@@ -138,7 +140,7 @@ async fn serve(args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> 
         let _ = admin_stopped.await;
     }));
     say_hello(&config, args);
-    let mut reloader = Reloader::new(args, &config);
+    let mut reloader = Reloader::new(file, args.admin, &config);
     // Of the file is kept what somebody needs, and once.
     drop(config);
     memory::give_back();

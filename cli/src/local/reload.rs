@@ -12,10 +12,7 @@ use ipnet::IpNet;
 use reveille_controller::local::Local;
 
 use super::{memory, override_admin};
-use crate::{
-    args::LocalArgs,
-    file::{self, Bind, LocalConfig, Problems},
-};
+use crate::file::{self, Bind, LocalConfig, Problems};
 
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -85,14 +82,14 @@ impl Stamp {
 }
 
 impl Reloader {
-    pub(super) fn new(args: &LocalArgs, running: &LocalConfig) -> Self {
+    pub(super) fn new(file: &Path, admin: Option<SocketAddr>, running: &LocalConfig) -> Self {
         let mut interval = tokio::time::interval(LOOK_EVERY);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut own = Own(Vec::new());
         own.extend(&running.binds);
         Self {
-            seen: Stamp::of(&args.file),
-            args: Overrides { file: args.file.clone(), admin: args.admin },
+            seen: Stamp::of(file),
+            args: Overrides { file: file.to_owned(), admin },
             own,
             running: Fixed::of(running),
             interval,

@@ -8,8 +8,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use reveille_controller::local::check_state_file;
+
+use crate::exit::{CliError, Exit};
+
 /// How much of a file's path is in the name, in bytes: a name may have 255.
 const NAME_MAX: usize = 200;
+
+/// Refuses a file that was named and is of no use. Of one that was not, the log says so: Reveille runs without it.
+pub(super) fn check(named: Option<&Path>) -> Result<(), CliError> {
+    let Some(file) = named else { return Ok(()) };
+    check_state_file(file).map_err(|error| {
+        let message = format!("the state cannot be kept in {}: {error}", file.display());
+        CliError::new(Exit::BadConfig, message)
+            .details(["nothing was started".to_owned()])
+            .hint("--state names a file that this user may write, in a folder that is there or can be made")
+    })
+}
 
 /// The state file: the one that is named, else one in systemd's `$STATE_DIRECTORY`, `$XDG_STATE_HOME/reveille` or
 /// `~/.local/state/reveille`. None if there is no such folder.

@@ -1,12 +1,9 @@
 //! The calls about apps: list, show, wake, put to sleep.
 
-use std::{ops::RangeInclusive, time::Duration};
-
 use axum::{Json, extract::State};
 use http::StatusCode;
-use reveille_core::{
-    api::{AppHistory, AppList, AppStatus, ProblemBody, SleepRequest, WakeRequest},
-    quantity::HumanDuration,
+use reveille_core::api::{
+    AppHistory, AppList, AppStatus, ProblemBody, SleepRequest, WakeRequest, check_keep, check_reason,
 };
 
 use super::{
@@ -18,12 +15,6 @@ use super::{
     target::{ReadApp, ScaleApp},
 };
 use crate::traits::Refusal;
-
-/// The longest reason that is taken, in characters: it ends up in a log line.
-const REASON_MAX: usize = 200;
-
-/// For how long an app may be kept awake by hand.
-const KEEP: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
 
 /// Every app
 ///
@@ -97,7 +88,8 @@ pub(super) async fn wake(
     OptionalJson(request): OptionalJson<WakeRequest>,
 ) -> Result<(StatusCode, Json<AppStatus>), Problem> {
     let reason = printable_reason(request.reason)?;
-    let keep = request.keep.map(|keep| keep_for(keep.0)).transpose()?;
+    let keep = request.keep.map(check_keep).transpose();
+    let keep = keep.map_err(|why| Problem::new(Kind::BadRequest, format!("`for` is wrong: {why}")))?;
     let trigger = match &reason {
         Some(reason) => format!("admin API: {reason}"),
         None => "admin API".to_owned(),
@@ -105,7 +97,9 @@ pub(super) async fn wake(
     let reason = reason.unwrap_or_default();
     let change =
         Change { caller, action: "wake", app: app.clone(), reason, witnesses: state.witnesses.clone() };
-    let status = change.make(async move { Ok(state.apps.wake(&app, trigger, keep).await?) }).await?;
+    let status = change
+        .make(async move { Ok(state.apps.wake(&app, trigger, keep.map(|keep| keep.0)).await?) })
+        .await?;
     Ok((StatusCode::ACCEPTED, Json(status)))
 }
 
@@ -134,22 +128,10 @@ pub(super) async fn sleep(
     change.make(async move { Ok(Json(state.apps.sleep(&app, request).await?)) }).await
 }
 
-fn keep_for(keep: Duration) -> Result<Duration, Problem> {
-    if KEEP.contains(&keep) {
-        return Ok(keep);
-    }
-    let (least, most) = (HumanDuration(*KEEP.start()), HumanDuration(*KEEP.end()));
-    let detail = format!("`for` is from {least} to {most}, this is {}", HumanDuration(keep));
-    Err(Problem::new(Kind::BadRequest, detail))
-}
-
 /// The reason as it may stand in a log line.
 fn printable_reason(reason: Option<String>) -> Result<Option<String>, Problem> {
     let Some(reason) = reason else { return Ok(None) };
-    if reason.chars().nth(REASON_MAX).is_some() {
-        let detail = format!("the reason may have at most {REASON_MAX} characters; shorten it");
-        return Err(Problem::new(Kind::BadRequest, detail));
-    }
+    check_reason(&reason).map_err(|why| Problem::new(Kind::BadRequest, why))?;
     let line = printable(&reason);
     Ok((!line.is_empty()).then_some(line))
 }

@@ -102,7 +102,7 @@ pub(super) fn write(path: &Path, kept: &Kept) -> io::Result<()> {
     };
     let mut text = serde_json::to_vec_pretty(&state).map_err(io::Error::other)?;
     text.push(b'\n');
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder(path);
     fs::create_dir_all(folder)?;
     let new = beside(path, ".new");
     // For its owner alone: reasons are nobody else's business.
@@ -112,6 +112,28 @@ pub(super) fn write(path: &Path, kept: &Kept) -> io::Result<()> {
     fs::rename(&new, path)?;
     // So that the renaming outlives a crash of the machine, too.
     File::open(folder)?.sync_all()
+}
+
+/// Whether the file can be read, if there is one, and written. Makes its folder if there is none.
+///
+/// # Errors
+/// Why not.
+pub fn check_state_file(path: &Path) -> io::Result<()> {
+    match File::open(path) {
+        Ok(file) if file.metadata()?.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    fs::create_dir_all(folder(path))?;
+    // Not the name that is written to: a Reveille that runs may be writing.
+    let trial = beside(path, ".trial");
+    File::create(&trial)?;
+    fs::remove_file(&trial)
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
@@ -142,6 +164,22 @@ mod tests {
         assert_eq!(read(&path), kept);
         write(&path, &Kept::default()).unwrap();
         assert_eq!(read(&path), Kept::default());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_one_is_told_before_it_is_needed() {
+        let Folder(folder) = &Folder::new("check");
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join("file"), "").unwrap();
+        check_state_file(&folder.join("new/state.json")).unwrap();
+        check_state_file(&folder.join("file")).unwrap();
+        assert_eq!(check_state_file(folder).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        assert_eq!(
+            check_state_file(&folder.join("file/state.json")).unwrap_err().kind(),
+            io::ErrorKind::NotADirectory
+        );
+        let left: Vec<_> = fs::read_dir(folder.join("new")).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
     }
 
     #[test]

@@ -40,6 +40,7 @@ export function changed(name) {
   if (name !== shown) return;
   const entry = apps.get(name);
   $("gone").hidden = !!entry || !listed;
+  $("gone").textContent = `There is no such app${api.hasKey() ? ", or the key is not good for its namespace" : ""}.`;
   $("app-body").hidden = !entry;
   if (!entry) return;
   const { app } = entry;
@@ -80,7 +81,10 @@ function facts(entry) {
   if (!app.wakeOnRequest) said.push(["On request", "stays asleep, as it was told, until it is woken by hand"]);
   if (app.awakeUntil) said.push(["Kept awake", `until ${moment(Date.parse(app.awakeUntil))}`]);
   if (app.schedule) said.push(["Wakes", `${moment(Date.parse(app.schedule.at))}, in ${duration(Date.parse(app.schedule.at) - now())}: ${app.schedule.reason}`]);
-  if (app.retryInMs !== undefined) said.push(["Next try", `in ${duration(app.retryInMs - after)} at the earliest`]);
+  if (app.retryInMs !== undefined) {
+    const left = app.retryInMs - after;
+    said.push(["Next try", left > 0 ? `in ${duration(left)} at the earliest` : "with the next request"]);
+  }
   if (app.asleepMs !== undefined) said.push(["Asleep", `${duration(app.asleepMs + (app.phase === "Asleep" ? after : 0))} in all`]);
   const saved = savedAfter(app, after);
   if (saved !== undefined) said.push(["Saved", money(saved, app.saved.currency)]);
@@ -248,7 +252,8 @@ async function order(call, button) {
   say(call === "wake" ? `${app.name}: a wake is asked for …` : `${app.name}: waiting for work in flight, at most 10 s …`);
   try {
     const after = await api.order(app, call, body);
-    say(`${app.name} is ${phase(after.phase)}`, false, { name: shown, phase: after.phase });
+    const off = app.schedule && !after.schedule ? `; its wake of ${moment(Date.parse(app.schedule.at))} was called off` : "";
+    say(`${app.name} is ${phase(after.phase)}${off}`, false, { name: shown, phase: after.phase });
     // The stream may have told of what came next before the answer was here.
     const present = apps.get(shown)?.app.phase;
     if (present !== app.phase) isIn(shown, present);

@@ -16,6 +16,7 @@ export function ask(call, name) {
   $("request-row").hidden = wakes;
   $("reason").value = "";
   $("keep").value = "";
+  $("keep").setCustomValidity("");
   $("wake-on-request").checked = true;
   dialog.returnValue = "";
   dialog.showModal();
@@ -23,6 +24,15 @@ export function ask(call, name) {
   return new Promise((resolve) => {
     answer = (said) => resolve(said && body(wakes));
   });
+}
+
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** What is wrong with a duration that looks like one, in words; else nothing. */
+function outOfRange(text) {
+  const parts = [...text.matchAll(/([0-9]+)(ms|s|m|h|d)/g)];
+  const total = parts.reduce((sum, [, number, unit]) => sum + number * UNITS[unit], 0);
+  return parts.length > 0 && (total < UNITS.s || total > 30 * UNITS.d) ? "From 1s to 30d." : "";
 }
 
 function body(wakes) {
@@ -37,6 +47,9 @@ function body(wakes) {
 dialog.addEventListener("close", () => {
   if (!dialog.open) answer(dialog.returnValue === "ok" || undefined);
 });
+
+// While it is typed, so that the form can tell before it is closed.
+$("keep").addEventListener("input", () => $("keep").setCustomValidity(outOfRange($("keep").value)));
 
 $("confirm-form").addEventListener("submit", (event) => {
   event.preventDefault();

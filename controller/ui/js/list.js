@@ -1,5 +1,6 @@
 // The table of all apps. A row is made once; of what changes only the cells that differ are written, once a frame.
 
+import { hasKey } from "./api.js";
 import { duration, money, phase, savedAfter } from "./format.js";
 import { age, apps } from "./live.js";
 
@@ -156,7 +157,7 @@ function total() {
 
 function say() {
   const shown = [...rows.values()].some(({ row }) => !row.hidden);
-  const text = apps.size === 0 ? "There are no apps." : "No app matches.";
+  const text = apps.size === 0 ? `There are no apps${hasKey() ? " that the key is good for" : ""}.` : "No app matches.";
   put(empty, text);
   if (empty.hidden !== shown) empty.hidden = shown;
 }

@@ -17,14 +17,21 @@ export const listeners = { apps: () => {}, app: () => {}, state: () => {} };
 /** The server's clock, at a time of this page's. */
 let offset = 0;
 
+/** When the connection was lost, while it is: of what came after nothing is known, so all clocks stand still. */
+let lost;
+
+function clock() {
+  return lost ?? performance.now();
+}
+
 /** Now, by the server's clock. */
 export function now() {
-  return performance.now() + offset;
+  return clock() + offset;
 }
 
 /** How old what is known of an app is. */
 export function age(entry) {
-  return performance.now() - entry.at;
+  return clock() - entry.at;
 }
 
 let last;
@@ -106,6 +113,7 @@ export async function run() {
     try {
       await read(() => {
         pause = FIRST_PAUSE;
+        lost = undefined;
         listeners.state("live", "live");
       });
       listeners.state("lost", "connection lost, trying again");
@@ -114,6 +122,7 @@ export async function run() {
       if (refused) last = undefined;
       listeners.state(refused ? "refused" : "lost", refused ? error.message : "connection lost, trying again");
     }
+    lost ??= performance.now();
     await new Promise((resume) => {
       wakeUp = resume;
       // Without a key it is no use to ask again by oneself.

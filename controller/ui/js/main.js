@@ -36,6 +36,7 @@ function route(moveFocus) {
   } else {
     app.close();
     document.title = "Reveille";
+    if (!["", "#/"].includes(location.hash)) say(`There is nothing at ${location.hash}; these are all apps.`);
   }
   if (moveFocus) (match ? $("app-title") : $("content")).focus();
 }
