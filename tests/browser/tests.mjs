@@ -164,8 +164,36 @@ export const tests = [
     const it = await t.with(MadeUp.start([status("web")]));
     const page = await t.open(`${it.page}#/apps/%/x`);
     await row(page, "local/web").waitFor();
+    await page.locator("#message").getByText("There is nothing at #/apps/%/x").waitFor();
     await page.goto(`${it.page}#/apps/local/nobody`);
-    await page.locator("#gone").waitFor();
+    await page.locator("#gone").getByText("There is no such app.").waitFor();
+  }],
+
+  ["how long to keep it awake is refused before the form is closed", async (t) => {
+    const it = await t.with(MadeUp.start([status("web")]));
+    const page = await t.open(it.page);
+    await openApp(page, "web");
+    await page.locator("#wake").click();
+    for (const [keep, fits] of [["40d", false], ["500ms", false], ["2 hours", false], ["30d", true], ["", true]]) {
+      await page.locator("#keep").fill(keep);
+      assert.equal(await page.locator("#keep").evaluate((input) => input.checkValidity()), fits, keep);
+    }
+    await page.locator("#keep").fill("40d");
+    await page.locator("#confirm-ok").click();
+    assert.equal(await page.locator("#confirm").evaluate((dialog) => dialog.open), true);
+  }],
+
+  ["while the connection is lost nothing is counted on", async (t) => {
+    const it = await t.with(MadeUp.start([status("web", { asleepMs: 5_000 })]));
+    const page = await t.open(it.page);
+    const asleep = () => row(page, "local/web").locator('[data-field="asleep"]').textContent();
+    await until("it counts", async () => /^[6-9]s$/.test(await asleep()));
+    await it.end();
+    await state(page, "lost");
+    // The table is written once a second: by now it would say something else.
+    const [before, drawn] = [await asleep(), await page.evaluate(() => performance.now())];
+    await page.waitForFunction((drawn) => performance.now() > drawn + 2_500, drawn);
+    assert.ok(parseInt(await asleep(), 10) - parseInt(before, 10) <= 1, `${before} became ${await asleep()}`);
   }],
 
   ["what is told after a break counts from its own time", async (t) => {
