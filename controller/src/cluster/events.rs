@@ -23,6 +23,8 @@ pub(crate) enum News {
     Awake,
     WakeFailed(String),
     FellAsleep,
+    /// By an attempt whose controller went, for whatever reason that began it.
+    FoundAsleep,
     SleepAborted(String),
     /// It was deleted while it slept.
     WokenToBeGivenBack,
@@ -53,6 +55,10 @@ impl News {
             Self::WakeFailed(why) => (EventType::Warning, "WakeFailed", "Wake", why.clone()),
             Self::FellAsleep => {
                 let note = "it was idle and has no replicas now; the next request wakes it";
+                (EventType::Normal, "FellAsleep", "Sleep", note.to_owned())
+            }
+            Self::FoundAsleep => {
+                let note = "an attempt to put it to sleep that another controller began was finished: it has no replicas now; the next request wakes it";
                 (EventType::Normal, "FellAsleep", "Sleep", note.to_owned())
             }
             Self::WokenToBeGivenBack => {

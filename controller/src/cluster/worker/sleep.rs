@@ -45,6 +45,8 @@ pub(super) enum Begun {
     ByUs,
     ByHand,
     AfterFailure,
+    /// By a controller that is gone: nobody knows why.
+    Elsewhere,
 }
 
 impl Worker {
@@ -184,8 +186,11 @@ impl Worker {
                 self.world.metrics.sleep_ended(&self.id, SleepOutcome::Slept);
                 self.world.metrics.phase(&self.id, Phase::Asleep);
                 tracing::info!(app = %self.id, "it fell asleep");
-                if matches!(begun, Begun::ByUs) {
-                    self.world.reports.publish(app, &News::FellAsleep).await;
+                match begun {
+                    Begun::ByUs => self.world.reports.publish(app, &News::FellAsleep).await,
+                    Begun::Elsewhere => self.world.reports.publish(app, &News::FoundAsleep).await,
+                    // Whoever asked for it, or what failed, is told by an Event of its own.
+                    Begun::ByHand | Begun::AfterFailure => {}
                 }
                 Ok(AT_ONCE)
             }
@@ -228,7 +233,7 @@ impl Worker {
             return Ok(AT_ONCE);
         };
         let end = self.world.parts.attempts.settle(&sleeper, epoch).await;
-        self.ended(&seen.app, end, Begun::ByUs).await
+        self.ended(&seen.app, end, Begun::Elsewhere).await
     }
 }
 
