@@ -38,8 +38,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// For a whole call, connecting included.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// For a whole call that waits for work in flight to end.
-const SLEEP_TIMEOUT: Duration = Duration::from_secs(60);
+/// For a whole call that waits for work in flight to end: longer than the controller of a cluster does at the most, which is
+/// 30 s and a `--sleep-delay` of 60 s.
+const SLEEP_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The longest answer that is read, in bytes: more than 10,000 apps have to say.
 const MAX_ANSWER: usize = 64 << 20;

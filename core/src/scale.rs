@@ -169,7 +169,7 @@ pub struct DeploymentStatus {
     pub available_replicas: u32,
     /// How these stand to each other.
     pub status: ScaleState,
-    /// When it was last scaled to or from zero; null if that has not happened.
+    /// When it was last scaled: with an app, when that last began to wake or fell asleep; null if that has not happened.
     pub last_scale_time: Option<Timestamp>,
     /// When it is scaled up again, if that was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]

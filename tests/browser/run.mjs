@@ -107,5 +107,5 @@ for (const [name, test] of wanted) {
 await browser.close();
 for (const [name, error] of failures) console.log(`\n---- ${name} ----\n${error.stack}`);
 const seconds = ((Date.now() - started) / 1000).toFixed(2);
-console.log(`\ntest result: ${failures.length ? "FAILED" : "ok"}. ${wanted.length - failures.length} passed; ${failures.length} failed; 0 ignored; 0 measured; 0 filtered out; finished in ${seconds}s`);
+console.log(`\ntest result: ${failures.length ? "FAILED" : "ok"}. ${wanted.length - failures.length} passed; ${failures.length} failed; 0 ignored; 0 measured; ${tests.length - wanted.length} filtered out; finished in ${seconds}s`);
 process.exitCode = failures.length > 0 ? 1 : 0;

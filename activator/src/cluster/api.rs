@@ -41,6 +41,9 @@ pub(crate) enum ApiError {
     /// It is not as it was read any more.
     #[error("{0}")]
     Conflict(String),
+    /// It is as it was read, and yet the API server does not take the count: an admission policy, or the kind's own schema.
+    #[error("{0}")]
+    Refused(String),
     /// No answer, or one that says nothing about what was asked.
     #[error("{0}")]
     Unavailable(String),
@@ -183,7 +186,7 @@ impl ApiError {
         match code {
             404 => Self::NotFound(text),
             401 | 403 => Self::Forbidden(text),
-            // 422: what the patch tests is not so.
+            // 422: what the patch tests is not so; or it is refused, which only a second look tells apart.
             409 | 422 => Self::Conflict(text),
             _ => Self::Unavailable(text),
         }

@@ -10,6 +10,8 @@ const STOPPING: (Duration, Duration) = (Duration::from_millis(50), Duration::fro
 const UNAVAILABLE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 /// While it does not allow what is asked.
 const FORBIDDEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// While it does not take the count.
+const REFUSED: Duration = Duration::from_secs(5);
 /// While there is no target.
 const NOT_FOUND: Duration = Duration::from_secs(5);
 /// Between two writes.
@@ -32,6 +34,8 @@ pub(crate) enum Outcome {
     LookAtOnce,
     /// The raise came too late.
     Conflict,
+    /// The API server does not take the count.
+    Refused,
     Unavailable,
     Forbidden,
     NotFound,
@@ -85,6 +89,7 @@ impl Pace {
             Outcome::Up | Outcome::Down | Outcome::Raised => self.from = now + jittered(LOOK_EVERY),
             Outcome::Listed | Outcome::LookAtOnce => self.from = now,
             // One who lost a race sees soon what the other made of it.
+            Outcome::Refused => self.from = now + jittered(REFUSED),
             Outcome::LookSoon | Outcome::Conflict => self.from = now + growing(STOPPING),
             Outcome::Unavailable => self.trouble_until = now + jittered(growing(UNAVAILABLE)),
             Outcome::Forbidden => self.trouble_until = now + jittered(growing(FORBIDDEN)),

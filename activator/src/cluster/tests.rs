@@ -42,6 +42,8 @@ struct Fields {
     /// A pod is shown.
     life: bool,
     trouble: Option<ApiError>,
+    /// A policy refuses every raise.
+    refuses: bool,
     calls: VecDeque<&'static str>,
 }
 
@@ -93,6 +95,10 @@ impl Cluster for Fake {
         let raised = self.call("raise", |fields| {
             if fields.replicas != 0 || read.version != fields.version.to_string() {
                 return Err(ApiError::Conflict("it changed".into()));
+            }
+            if fields.refuses {
+                // The API server's code is the same as of a test in the patch that fails.
+                return Err(ApiError::Conflict("at most 1 replica".into()));
             }
             assert!(invariants::only_raises(fields.replicas, replicas));
             fields.version += 1;
@@ -359,6 +365,22 @@ async fn whoever_waits_for_a_target_that_is_not_there_is_told() {
     let error = held.verdict().await.unwrap_err();
     assert_eq!(error.kind(), Kind::WakeFailed);
     assert!(world.app().hold(1, None).is_err(), "and so are those who come after");
+}
+
+#[tokio::test]
+async fn a_count_that_is_refused_is_told_from_one_that_came_too_late() {
+    let mut world = World::new();
+    world.heard(Phase::Asleep, 1);
+    world.fake.set(|fields| fields.refuses = true);
+    let mut held = world.app().hold(1, None).unwrap();
+    let failed = |world: &World| matches!(world.told.last().unwrap().wake, WakeState::Failed { .. });
+    world.until("asked", |world| world.fake.0.lock().unwrap().calls.contains(&"raise")).await;
+    assert!(!failed(&world), "somebody may have been quicker");
+    world.until("told", failed).await;
+    let error = held.verdict().await.unwrap_err();
+    assert_eq!(error.kind(), Kind::WakeFailed);
+    assert!(error.to_string().contains("at most 1 replica"), "{error}");
+    assert_eq!(world.fake.calls().iter().filter(|call| **call == "raise").count(), 2);
 }
 
 #[tokio::test]

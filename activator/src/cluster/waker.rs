@@ -29,8 +29,8 @@ use crate::traits::Waker;
 
 /// Looked at so often even if nothing rings: what is lost then costs time, no request.
 const LOOK_ANYWAY: Duration = Duration::from_secs(10);
-/// How long requests are refused after the target was not found.
-const NOT_FOUND_PAUSE: Duration = Duration::from_secs(5);
+/// How long requests are refused after there was no target, or it did not take the count.
+const REFUSE_FOR: Duration = Duration::from_secs(5);
 
 /// Rings for the errands of an app. It takes no lock but that of the bells: see [`Apps`].
 pub(crate) struct ClusterWaker(Arc<Apps>);
@@ -60,7 +60,8 @@ pub(crate) async fn run(
     mut arrivals: mpsc::UnboundedReceiver<(AppId, Arc<Bell>)>,
 ) {
     while let Some((id, bell)) = arrivals.recv().await {
-        let errands = Errands { apps: apps.clone(), cluster: cluster.clone(), id, bell, said: None };
+        let errands =
+            Errands { apps: apps.clone(), cluster: cluster.clone(), id, bell, said: None, conflicted: None };
         tokio::spawn(errands.run());
     }
 }
@@ -72,6 +73,8 @@ struct Errands {
     bell: Arc<Bell>,
     /// The trouble that was logged last.
     said: Option<ApiError>,
+    /// The version over which a raise was taken for one that came too late.
+    conflicted: Option<String>,
 }
 
 impl Errands {
@@ -114,7 +117,7 @@ impl Errands {
     }
 
     /// Reads the count, then lists the slices if that tells more, then raises the count if that is what follows.
-    async fn look(&self, ticket: Ticket, urgency: Urgency, pace: &Pace) -> Result<Outcome, ApiError> {
+    async fn look(&mut self, ticket: Ticket, urgency: Urgency, pace: &Pace) -> Result<Outcome, ApiError> {
         let Some((target, replicas)) = self.apps.target(&self.id) else { return Ok(Outcome::Up) };
         let scale = self.cluster.scale(&self.id, &target).await?;
         let mut next = self.apps.scale_read(&self.id, ticket, scale);
@@ -135,7 +138,7 @@ impl Errands {
     }
 
     async fn raise(
-        &self,
+        &mut self,
         ticket: Ticket,
         target: &TargetSpec,
         read: &Scale,
@@ -150,7 +153,12 @@ impl Errands {
                 }
                 Ok(Outcome::Raised)
             }
+            // Twice over one version: nobody was quicker.
+            Err(ApiError::Conflict(why)) if self.conflicted.as_ref() == Some(&read.version) => {
+                Err(ApiError::Refused(why))
+            }
             Err(ApiError::Conflict(why)) => {
+                self.conflicted = Some(read.version.clone());
                 tracing::debug!(app = %self.id, why, "somebody else was quicker, or the app changed");
                 Ok(Outcome::Conflict)
             }
@@ -175,6 +183,7 @@ impl Errands {
         let outcome = match &error {
             ApiError::NotFound(_) => Outcome::NotFound,
             ApiError::Forbidden(_) => Outcome::Forbidden,
+            ApiError::Refused(_) => Outcome::Refused,
             ApiError::Conflict(_) | ApiError::Unavailable(_) => Outcome::Unavailable,
         };
         if self.said.as_ref().map(std::mem::discriminant) != Some(std::mem::discriminant(&error)) {
@@ -188,13 +197,17 @@ impl Errands {
                     "{} may not do what a wake needs: get and patch on the target's scale, list on endpointslices; see the chart's roles",
                     names::ACTIVATOR
                 ),
+                ApiError::Refused(why) => tracing::error!(
+                    %app, why,
+                    "the API server does not take the count; correct wake.replicas, or the policy that refuses it"
+                ),
                 ApiError::Conflict(why) | ApiError::Unavailable(why) => {
                     tracing::warn!(%app, why, "the API server cannot be asked; requests stay held meanwhile");
                 }
             }
         }
-        if let ApiError::NotFound(why) = &error {
-            let retry_at = Instant::now() + NOT_FOUND_PAUSE;
+        if let ApiError::NotFound(why) | ApiError::Refused(why) = &error {
+            let retry_at = Instant::now() + REFUSE_FOR;
             let id = WakeId::new(&self.id.name, 0);
             self.apps
                 .cannot_wake(&self.id, WakeState::Failed { id, failure: failure(why.clone()), retry_at });

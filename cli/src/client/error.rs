@@ -30,6 +30,15 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether it may be another thing when it is asked again: nobody answered, or who did is about to be replaced.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::NotReveille { .. } => false,
+            Self::Refused(problem) => matches!(problem.status, 429 | 500..),
+        }
+    }
+
     /// Whether Reveille answered that there is no such app.
     pub fn is_unknown_app(&self) -> bool {
         matches!(self, Self::Refused(problem) if problem.kind.rsplit('/').next() == Some("unknown-app"))

@@ -138,3 +138,18 @@ async fn a_server_that_says_nothing_is_given_up() {
     let error = client.list().await.unwrap_err().to_string();
     assert!(error.ends_with(" s") && error.contains("within"), "{error}");
 }
+
+#[test]
+fn what_may_be_another_thing_in_a_moment_is_told_from_what_stays() {
+    let refused = |status| {
+        let (kind, title, detail) = (String::new(), String::new(), String::new());
+        ClientError::Refused(ProblemBody { kind, title, status, detail })
+    };
+    for (status, passes) in [(401, false), (404, false), (409, false), (429, true), (500, true), (503, true)]
+    {
+        assert_eq!(refused(status).may_pass(), passes, "{status}");
+    }
+    let server: ServerUrl = "http://127.0.0.1:1".parse().unwrap();
+    assert!(ClientError::Unreachable { server: server.clone(), reason: String::new() }.may_pass());
+    assert!(!ClientError::NotReveille { server, reason: String::new() }.may_pass());
+}

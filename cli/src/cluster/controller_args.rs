@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::Args;
-use reveille_controller::cluster::{ApiConfig, Config};
+use reveille_controller::cluster::{ApiConfig, Config, MOST_PORTS};
 use reveille_core::{app::check_name, quantity::HumanDuration};
 
 use crate::args::LogFormat;
@@ -233,10 +233,12 @@ fn is_host(text: &str) -> bool {
 
 fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
     let read = text.split_once('-').and_then(|(first, last)| Some(first.parse().ok()?..=last.parse().ok()?));
-    let good = read.filter(|range| !range.is_empty() && *range.start() >= LOWEST_PORT);
+    let good = read.filter(|range: &RangeInclusive<u16>| {
+        (1..=MOST_PORTS).contains(&range.len()) && *range.start() >= LOWEST_PORT
+    });
     good.ok_or_else(|| {
         format!(
-            "--port-range: {text:?} is no range: write FIRST-LAST, from {LOWEST_PORT} on, such as 20000-29999"
+            "--port-range: {text:?} is no range: write FIRST-LAST, from {LOWEST_PORT} on, at most {MOST_PORTS} ports, such as 20000-29999"
         )
     })
 }
@@ -322,5 +324,6 @@ mod tests {
             assert!(problems.iter().any(|problem| problem.starts_with(option)), "{option}: {problems:?}");
         }
         assert!(ports("80-90").is_err() && ports("20000").is_err() && ports("2000-2000").is_ok());
+        assert!(ports("20000-29999").is_ok() && ports("20000-30000").is_err());
     }
 }

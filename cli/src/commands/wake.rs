@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reveille_core::{
     api::{AppStatus, WakeRequest},
+    app::AppId,
     phase::Phase,
     wake::{Failure, Outcome, Step, WakeId},
 };
@@ -12,13 +13,18 @@ use tokio::time::Instant;
 use super::{before, called_off, explain, print, resolve, step_line};
 use crate::{
     args::{OutputFormat, WakeArgs, short_name},
-    client::{Answer, Client},
+    client::{Answer, Client, ClientError},
     exit::{CliError, Exit},
     output::{Console, time::compact},
 };
 
 /// How often the API is asked where the wake stands.
 const POLL: Duration = Duration::from_millis(100);
+
+/// For how long no answer is no reason to give up: longer than it takes until another controller leads.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is asked then.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs the command.
 ///
@@ -64,7 +70,25 @@ pub async fn run(
             return Err(too_late(&latest.value, started.elapsed()));
         }
         tokio::time::sleep(pause).await;
-        latest = client.get(&app).await?;
+        latest = ask_again(client, &app, limit.map(|limit| started + limit)).await?;
+    }
+}
+
+/// Where it stands, also while another controller takes over: the wake goes on meanwhile.
+async fn ask_again(
+    client: &Client,
+    app: &AppId,
+    until: Option<Instant>,
+) -> Result<Answer<AppStatus>, ClientError> {
+    let patience = Instant::now() + PATIENCE;
+    let until = until.map_or(patience, |until| until.min(patience));
+    loop {
+        match client.get(app).await {
+            Err(error) if error.may_pass() && Instant::now() + PAUSE < until => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            other => return other,
+        }
     }
 }
 

@@ -60,7 +60,7 @@ impl Election {
 
     async fn take_part(&mut self) -> Infallible {
         loop {
-            let next = Instant::now() + jittered(EVERY);
+            let next = Instant::now() + spread(EVERY);
             // A request that does not return must not keep it from noticing that its time is over.
             let deadline = self.held_since.map(|since| since + DEADLINE);
             let over = async {
@@ -146,7 +146,7 @@ impl Election {
     }
 }
 
-/// Up to a fifth more or less, so that not all try at the same time.
-fn jittered(of: Duration) -> Duration {
+/// Up to a fifth more or less, as the time between tries is bounded by the lease, so that not all try at the same time.
+fn spread(of: Duration) -> Duration {
     of.mul_f64(0.8 + 0.4 * fastrand::f64())
 }

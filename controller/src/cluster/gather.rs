@@ -22,14 +22,12 @@ use super::{
     service::{self, ServiceView},
     traffic,
     traits::{Scale, ScaleError},
-    wake::EventView,
+    wake::{EventView, PODS_TOLD},
     world::{WorkError, World},
 };
 
 /// How long it is remembered that a Service has no Endpoints by hand.
 const ENDPOINTS_FOR: std::time::Duration = std::time::Duration::from_secs(30);
-/// Of how many pods of a wake the events are read.
-const PODS_TOLD: usize = 3;
 
 /// Everything that is known of the app.
 pub(crate) async fn observe(
@@ -115,14 +113,15 @@ async fn endpoints(
     name: &str,
 ) -> Result<Option<Endpoints>, WorkError> {
     let now = crate::clock::now();
-    if let Some((at, known)) = &memory.endpoints
+    if let Some((of, at, known)) = &memory.endpoints
+        && of == name
         && now.saturating_duration_since(*at) < ENDPOINTS_FOR
     {
         return Ok(known.clone());
     }
     let api: Api<Endpoints> = Api::namespaced(world.client.clone(), &id.namespace);
     let found = api.get_opt(name).await?;
-    memory.endpoints = Some((now, found.clone()));
+    memory.endpoints = Some((name.to_owned(), now, found.clone()));
     Ok(found)
 }
 

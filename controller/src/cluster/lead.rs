@@ -2,7 +2,7 @@
 //!
 //! Dropping [`lead`] ends all of it at once, watches and workers. That is what losing the lease means.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use reveille_core::app::AppId;
 use tokio::{
@@ -17,6 +17,9 @@ use super::{
     worker::Worker,
     world::World,
 };
+
+/// How soon it is looked again for an app that was gone and that the watch still has.
+const AFTER_GONE: Duration = Duration::from_millis(500);
 
 /// A part of the leader that must not end has ended: a bug.
 #[derive(Debug, thiserror::Error)]
@@ -93,17 +96,26 @@ impl Workers {
             changed.notify_one();
             return;
         }
+        let worker = self.worker(id);
+        self.tasks.spawn(worker.run());
+    }
+
+    fn worker(&mut self, id: AppId) -> Worker {
         let changed = Arc::new(Notify::new());
         self.changed.insert(id.clone(), Arc::clone(&changed));
-        self.tasks.spawn(Worker::new(Arc::clone(&self.world), id, changed).run());
+        Worker::new(Arc::clone(&self.world), id, changed)
     }
 
     fn ended(&mut self, ended: Result<AppId, JoinError>) -> Result<(), Broken> {
         let id = ended.map_err(|error| Broken(format!("an app's worker has failed: {error}")))?;
         self.changed.remove(&id);
-        // Made again meanwhile, by the same name.
+        // Made again meanwhile, by the same name; or the watch has not heard yet that it is gone, and may not for a while.
         if self.world.stores.app(&id).is_some() {
-            self.notify(id);
+            let worker = self.worker(id);
+            self.tasks.spawn(async move {
+                tokio::time::sleep(AFTER_GONE).await;
+                worker.run().await
+            });
         }
         Ok(())
     }

@@ -31,8 +31,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) struct Memory {
     rest: Option<(Print, Instant)>,
     pub(crate) contest: Contest,
-    /// Whether an Endpoints object was looked for, when, and what was found.
-    pub(crate) endpoints: Option<(Instant, Option<k8s_openapi::api::core::v1::Endpoints>)>,
+    /// Whether an Endpoints object of that name was looked for, when, and what was found.
+    pub(crate) endpoints: Option<(String, Instant, Option<k8s_openapi::api::core::v1::Endpoints>)>,
     /// For which state of the app idleness was decided, and when to look again.
     look: Option<(State, Option<Instant>)>,
     /// Who has not said since then what is needed to know whether it is idle.

@@ -72,6 +72,7 @@ pub use self::{
     config::{ApiConfig, Config},
     give_back_all::give_back_all,
     join::{JoinError, Joined, join},
+    ports::MOST as MOST_PORTS,
     run::{RunError, run},
     world::Parts,
 };

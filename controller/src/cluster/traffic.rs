@@ -5,7 +5,8 @@
 //! | Proxy | the activators | the activators; the pods directly if there is none |
 //! | Bypass | the activators | none, once the cluster's own slices show the pods |
 //!
-//! An activator counts once it has said that it listens on all ports of the app, and no more once it drains.
+//! An activator counts once it has said that it listens on all ports of the app, if it has an address of a family of the
+//! Service, and no more once it drains.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,14 +63,18 @@ pub(crate) struct Slices {
     pub(crate) takers: usize,
 }
 
-/// The activators that listen on all ports of the app.
-pub(crate) fn takers<'a>(
+/// The activators that listen on all ports of the app and that its Service's clients can reach.
+fn takers<'a>(
     app: &AppId,
     ports: &[PortStatus],
+    families: &[Family],
     activators: &'a [ActivatorPod],
 ) -> Vec<&'a ActivatorPod> {
+    let has_one =
+        |activator: &ActivatorPod| activator.addresses.iter().any(|at| families.iter().any(|of| of.has(*at)));
     let listens = |activator: &&ActivatorPod| {
         activator.standing == Standing::Ready
+            && has_one(activator)
             && ports
                 .iter()
                 .all(|port| activator.open.contains(&AppPort { app: app.clone(), port: port.port }))
@@ -80,7 +85,7 @@ pub(crate) fn takers<'a>(
 /// The slices that should exist.
 pub(crate) fn slices(ways: &Ways<'_>, lead: Lead) -> Slices {
     let id = objects::id(&ways.app.metadata);
-    let takers = takers(&id, ways.ports, ways.activators);
+    let takers = takers(&id, ways.ports, &ways.service.families, ways.activators);
     let slices = match lead {
         Lead::Nowhere => Vec::new(),
         Lead::Activators if takers.is_empty() => ways.to_pods(&id),

@@ -39,7 +39,7 @@ const TOGETHER: Duration = Duration::from_millis(20);
 const LONGEST_YIELD: Duration = Duration::from_secs(1);
 /// How long an app that cannot be read is left alone.
 const UNREADABLE: Duration = Duration::from_secs(60);
-/// The pauses after errors, doubling, each with up to half of itself on top.
+/// The pauses after errors, doubling, each jittered.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -57,6 +57,8 @@ pub(crate) struct Worker {
     answers: Vec<Answer>,
     /// When its scheduled wake is due.
     due_at: Option<Timestamp>,
+    /// Why that has to wait, as was said last.
+    waits: Option<String>,
     memory: Memory,
     /// The app's unique id, for what has to be freed when it is gone.
     uid: Option<String>,
@@ -87,6 +89,7 @@ impl Worker {
             queue: VecDeque::new(),
             answers: Vec::new(),
             due_at: None,
+            waits: None,
             memory: Memory::default(),
             uid: None,
             unsettled: 0,
@@ -127,6 +130,10 @@ impl Worker {
         }
         self.world.metrics.remove(&self.id);
         self.world.board.gone(&self.id);
+        for (reply, answer) in self.answers {
+            // Whoever does not wait any more does not miss it.
+            let _ = reply.send(answer);
+        }
         for order in self.queue {
             // Whoever does not wait any more does not miss it.
             let _ = order.reply.send(Err(Refusal::UnknownApp(self.id.clone())));
@@ -159,7 +166,7 @@ impl Worker {
         };
         self.uid.clone_from(&app.metadata.uid);
         if app.status.as_ref().and_then(|status| status.phase) == Some(Phase::FallingAsleep) {
-            return self.settle(app).await;
+            return Box::pin(self.settle(app)).await;
         }
         let (mut seen, plan) = {
             let _permit = self.world.looks.acquire().await.expect("the semaphore is never closed");
@@ -174,6 +181,7 @@ impl Worker {
         }
         self.keep(&mut seen).await?;
         self.apply(&mut seen, &plan).await?;
+        self.adopt_schedule(&mut seen).await?;
         self.show(&seen);
         if self.has_orders() {
             return Box::pin(self.carry_out(seen)).await;

@@ -12,13 +12,15 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use nix::sched::{CloneFlags, setns};
+
+use crate::wait::until;
 
 /// The failures that are kept word by word.
 const KEPT: usize = 10;
@@ -137,6 +139,8 @@ impl Tally {
 #[derive(Debug)]
 pub struct Load {
     stop: Arc<AtomicBool>,
+    /// Whole answers so far.
+    answered: Arc<AtomicU64>,
     clients: Vec<JoinHandle<Tally>>,
 }
 
@@ -152,17 +156,26 @@ impl Load {
     }
 
     fn start_for(network: &Path, plan: &Plan, requests: Option<u64>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let started = Instant::now();
         let client = |_| {
             let (network, plan, stop) = (network.to_owned(), plan.clone(), Arc::clone(&stop));
+            let answered = Arc::clone(&answered);
             let run = move || {
-                Client { plan, started, tally: Tally::default(), kept: None }.run(&network, &stop, requests)
+                Client { plan, started, tally: Tally::default(), answered, kept: None }
+                    .run(&network, &stop, requests)
             };
             std::thread::Builder::new().stack_size(STACK).spawn(run).expect("threads can be started")
         };
         let clients = (0..plan.clients).map(client).collect();
-        Self { stop, clients }
+        Self { stop, answered, clients }
+    }
+
+    /// Returns once that many requests were answered.
+    pub async fn until_answered(&self, requests: u64) {
+        let what = format!("{requests} requests are answered");
+        until(&what, Duration::from_secs(60), async || self.answered.load(Ordering::Relaxed) >= requests)
+            .await;
     }
 
     /// Lets each client finish its request, and adds up.
@@ -186,6 +199,7 @@ struct Client {
     plan: Plan,
     started: Instant,
     tally: Tally,
+    answered: Arc<AtomicU64>,
     kept: Option<BufReader<TcpStream>>,
 }
 
@@ -203,6 +217,7 @@ impl Client {
             match self.request() {
                 Ok(body) => {
                     self.tally.answered += 1;
+                    self.answered.fetch_add(1, Ordering::Relaxed);
                     self.tally.slowest = self.tally.slowest.max(begun.elapsed());
                     if self.tally.bodies.len() < KEPT {
                         self.tally.bodies.insert(body);

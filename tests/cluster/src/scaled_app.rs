@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use kube::{
     Api, Client,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, GetParams, Patch, PatchParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
@@ -76,6 +76,17 @@ impl ScaledApp {
     pub async fn status(&self) -> Status {
         let object = self.object().await;
         Status(object.map(|object| object.data["status"].clone()).unwrap_or_default())
+    }
+
+    /// Its status as the API server remembers it, without a look into etcd.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub async fn remembered_status(&self) -> Status {
+        let object = self.api.get_with(&self.name, &GetParams::any()).await;
+        Status(
+            object.unwrap_or_else(|error| panic!("ScaledApp {}: {error}", self.name)).data["status"].clone(),
+        )
     }
 
     /// Changes its spec by a merge patch.

@@ -48,7 +48,7 @@ pub(crate) async fn one_is_killed(t: Context) {
     let app = nginx(Mode::Proxy).spec(json!({ "idle": { "ttl": "1m" } })).make(&t).await;
     app.call().await;
     let load = app.client.load(&paced(Plan { clients: 4, patience: secs(3), ..app.plan() }));
-    tokio::time::sleep(ms(500)).await;
+    load.until_answered(4).await;
     let victim = app.reveille.activators().await.remove(0);
     t.cluster.signal(&victim, "activator", Signal::SIGKILL).await;
     // Its container is started again in the same pod: both are there again in the end.

@@ -87,6 +87,8 @@ fn main() -> ExitCode {
         Test::new("scale_api::a_writer_that_never_rests", scale_api::a_writer_that_never_rests)
             .needs_reveille(),
         Test::new("scale_api::schedules", scale_api::schedules).needs_reveille(),
+        Test::new("scale_api::a_schedule_changes_hands", scale_api::a_schedule_changes_hands)
+            .needs_reveille(),
         Test::new("scale_api::an_app", scale_api::an_app).needs_reveille(),
         Test::new("scale_api::command_line", scale_api::command_line).needs_reveille(),
         Test::new("scale_api::one_that_stands_by", scale_api::one_that_stands_by).needs_reveille(),

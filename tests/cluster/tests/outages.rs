@@ -139,17 +139,24 @@ pub(crate) async fn etcd_hangs_as_an_app_falls_asleep(t: Context) {
     const STEPS: u64 = 8;
     let app = nginx(Mode::Proxy).spec(json!({ "idle": { "ttl": "500ms" } })).make(&t).await;
     let mut all = Tally::default();
+    let mut falling = 0;
     for step in 0..STEPS {
         app.call().await;
         // The idle time, and then further into the protocol each time.
         tokio::time::sleep(ms(500 + step * 40)).await;
         t.cluster.pause_etcd().await;
+        // What the API server has heard of etcd so far.
+        falling += u64::from(app.scaled.remembered_status().await.phase() == Some("FallingAsleep"));
         let held = app.client.at_once(&Plan { clients: 4, patience: secs(60), ..app.plan() });
         tokio::time::sleep(secs(3)).await; // that long is what is to be shown
         t.cluster.resume_etcd().await;
         all = all.and(held.join().await);
     }
-    t.figure(&format!("etcd hung for 3 s at {STEPS} moments of falling asleep: {}", all.text()));
+    t.figure(&format!(
+        "etcd hung for 3 s at {STEPS} moments, at {falling} of them as the app fell asleep: {}",
+        all.text()
+    ));
+    assert!(falling > 0, "it never fell asleep then: that tells nothing");
     all.assert_whole();
     app.until_asleep().await;
     app.call().await;

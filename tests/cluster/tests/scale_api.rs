@@ -206,6 +206,38 @@ pub(crate) async fn schedules(t: Context) {
     namespace.event("web", "ScaledUp: scaled to 2 replicas as scheduled: night").await;
 }
 
+/// A Deployment that sleeps until a time, and that an app begins to name meanwhile: it is woken all the same.
+pub(crate) async fn a_schedule_changes_hands(t: Context) {
+    let api = ready(&t).await;
+    let (namespace, made) = (t.namespace().await, nginx(Mode::Proxy).replicas(1));
+    made.workload(&namespace).await;
+    let path = |call: &str| deployment(&namespace, "web", call);
+    let due = Instant::now() + secs(12);
+    let order = json!({"reason": "night", "scheduled_scale_up": in_seconds(12)});
+    let zero = api.post(&path("scale-to-zero"), &order).await;
+    assert_eq!(zero.status, 200, "{zero:?}");
+    let wanted = api.get(&path("status")).await.body["deployment"]["scheduled_scale_up"].clone();
+    assert!(wanted.is_string());
+
+    let scaled = ScaledApp::create(&namespace, "web", &made.scaled_app()).await;
+    scaled
+        .until("it has the schedule", secs(10), |status| status.0["scheduledWake"]["reason"] == "night")
+        .await;
+    let annotations =
+        async || namespace.get::<Deployment>("web").await.metadata.annotations.unwrap_or_default();
+    until("the annotation is gone", secs(5), async || {
+        !annotations().await.contains_key("reveille.dev/scheduled-scale-up")
+    })
+    .await;
+    assert_eq!(api.get(&path("status")).await.body["deployment"]["scheduled_scale_up"], wanted);
+    until("it is woken", secs(30), async || {
+        namespace.get::<Deployment>("web").await.spec.replicas.is_some_and(|replicas| replicas > 0)
+    })
+    .await;
+    let late = Instant::now().saturating_duration_since(due);
+    assert!(late < LATE, "{late:?}");
+}
+
 /// An app: woken and put to sleep by hand, kept awake, in use, without waking on requests; seen while that happens.
 pub(crate) async fn an_app(t: Context) {
     let api = ready(&t).await;
@@ -237,8 +269,19 @@ pub(crate) async fn an_app(t: Context) {
     // In use: it is waited for, and then refused.
     let held = it.client.at_once(&Plan { clients: 1, path: "/slow?ms=20000".into(), ..it.plan() });
     until("it is in use", secs(10), async || api.get(&here("")).await.body["inFlight"] == 1).await;
-    let refused = api.post(&here("/sleep"), &json!({"reason": "no"})).await;
+    let first = tokio::task::spawn_local({
+        let (api, path) = (api.clone(), here("/sleep"));
+        async move { api.post(&path, &json!({"reason": "no"})).await }
+    });
+    until("it falls asleep", secs(10), async || phase().await == "FallingAsleep").await;
+    let asked = Instant::now();
+    let second = api.post(&here("/sleep"), &json!({"reason": "now"})).await;
+    assert_eq!(second.status, 409, "{second:?}");
+    assert!(second.body["detail"].as_str().unwrap().contains("falling asleep"), "{second:?}");
+    assert!(asked.elapsed() < secs(5), "it is told at once");
+    let refused = first.await.unwrap();
     assert_eq!(refused.status, 409, "{refused:?}");
+    assert!(refused.body["detail"].as_str().unwrap().contains("in use"), "{refused:?}");
     assert_eq!(phase().await, "Awake");
     let held = held.join().await;
     assert_eq!((held.answered, held.failed), (1, 0), "{held:?}");

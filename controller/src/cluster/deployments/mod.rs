@@ -23,7 +23,7 @@ use reveille_core::{
 pub use self::events::Witness;
 pub(crate) use self::{
     plain::target,
-    schedule::{is_scheduled, run as run_schedules},
+    schedule::{is_scheduled, of as schedule_of, run as run_schedules, take_off as take_off_schedule},
 };
 use super::by_hand::{Board, ByHand};
 use crate::traits::{BoxFuture, DeploymentError, Deployments, last_scaled};
@@ -53,11 +53,13 @@ impl KubeDeployments {
     }
 
     fn plain(&self) -> Result<plain::Plain, DeploymentError> {
-        let world = self.board.world().ok_or_else(|| DeploymentError::Unavailable {
-            reason: "this controller stands by".to_owned(),
-            retry_in_s: Some(1),
-        })?;
-        Ok(plain::Plain { client: self.client.clone(), scales: Arc::clone(&world.parts.scales) })
+        let world = self.board.world().ok_or_else(plain::not_leading)?;
+        let board = Arc::clone(&self.board);
+        Ok(plain::Plain {
+            client: self.client.clone(),
+            scales: Arc::clone(&world.parts.scales),
+            leads: Box::new(move || board.leads()),
+        })
     }
 }
 

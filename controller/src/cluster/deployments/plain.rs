@@ -35,6 +35,15 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(super) struct Plain {
     pub(super) client: Client,
     pub(super) scales: Arc<dyn Scales>,
+    /// Whether this controller leads.
+    pub(super) leads: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// Why the count was not set, as far as is known.
+struct NotSet {
+    error: DeploymentError,
+    /// The answer to the last write was lost: it may still be done.
+    may_be_done: bool,
 }
 
 impl Plain {
@@ -60,8 +69,10 @@ impl Plain {
         }
         let previous = match self.set(which, 0).await {
             Ok(previous) => previous,
-            Err(error) => {
+            // A schedule for what may still be scaled to zero stays: without it that would not come back.
+            Err(NotSet { error, may_be_done }) => {
                 if wanted != known
+                    && !may_be_done
                     && let Err(error) = self.reschedule(which, known.as_ref()).await
                 {
                     tracing::error!(deployment = %which, %error, "it was not scaled to zero, but its new schedule could not be undone");
@@ -69,6 +80,9 @@ impl Plain {
                 return Err(error);
             }
         };
+        if let Some(wanted) = wanted.filter(|wanted| wanted.at <= Timestamp::now()) {
+            self.still_scheduled(which, &wanted).await?;
+        }
         Ok(ScaledToZero {
             name: which.name.to_string(),
             namespace: which.namespace.to_string(),
@@ -82,8 +96,16 @@ impl Plain {
         })
     }
 
+    /// Its time came before the count was 0: it had replicas still, and the schedule was taken off as done.
+    async fn still_scheduled(&self, which: &AppId, wanted: &Scheduled) -> Result<(), DeploymentError> {
+        if !schedule::is_scheduled(&self.metadata(which).await?) && self.scale(which).await?.replicas == 0 {
+            self.reschedule(which, Some(wanted)).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn up(&self, which: &AppId, order: ScaleUp) -> Result<ScaledUp, DeploymentError> {
-        let previous = self.set(which, order.replicas).await?;
+        let previous = self.set(which, order.replicas).await.map_err(|not_set| not_set.error)?;
         let metadata = self.metadata(which).await?;
         if schedule::is_scheduled(&metadata) {
             let taken_off = schedule::take_off(&self.client, which, &metadata).await;
@@ -103,7 +125,18 @@ impl Plain {
     }
 
     /// Sets the count, and returns the one before.
-    async fn set(&self, which: &AppId, replicas: u32) -> Result<u32, DeploymentError> {
+    async fn set(&self, which: &AppId, replicas: u32) -> Result<u32, NotSet> {
+        let mut may_be_done = false;
+        let set = self.try_to_set(which, replicas, &mut may_be_done).await;
+        set.map_err(|error| NotSet { error, may_be_done })
+    }
+
+    async fn try_to_set(
+        &self,
+        which: &AppId,
+        replicas: u32,
+        may_be_done: &mut bool,
+    ) -> Result<u32, DeploymentError> {
         let target = target(which);
         let mut pause = PAUSE;
         let mut previous = None;
@@ -117,14 +150,21 @@ impl Plain {
                 return Ok(previous.unwrap_or(scale.replicas));
             }
             previous = Some(scale.replicas);
+            // Another one that leads by now may have been told something else since.
+            if !(self.leads)() {
+                return Err(not_leading());
+            }
             match self.scales.set(&which.namespace, &target, &scale.version, replicas).await {
                 Commit::Done => {
                     self.note_scaled(which).await;
                     return Ok(scale.replicas);
                 }
+                // Then no write before it, over the same version or an older one, can be done any more.
+                Commit::Conflict => *may_be_done = false,
                 // Whether it was done shows when it is read again.
-                Commit::Conflict | Commit::Unknown(_) => {}
+                Commit::Unknown(_) => *may_be_done = true,
                 Commit::Refused(why) => {
+                    *may_be_done = false;
                     return Err(DeploymentError::Failed(format!("{which} cannot be scaled: {why}")));
                 }
             }
@@ -162,6 +202,11 @@ impl Plain {
     async fn reschedule(&self, which: &AppId, to: Option<&Scheduled>) -> Result<(), DeploymentError> {
         schedule::write(&self.client, which, to).await.map_err(|error| failed(which, &error))
     }
+}
+
+/// What is asked of a controller that does not lead, or not any more.
+pub(super) fn not_leading() -> DeploymentError {
+    DeploymentError::Unavailable { reason: "this controller stands by".to_owned(), retry_in_s: Some(1) }
 }
 
 /// A Deployment as a target.
@@ -210,6 +255,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::cluster::{
+        fixtures::{Asked, api_server, problem, scale},
+        scales::{KubeScales, Once},
+    };
 
     fn shown(desired: &Value, status: &Value, managers: &Value) -> DeploymentStatus {
         let deployment = serde_json::from_value(json!({
@@ -252,5 +301,79 @@ mod tests {
             ..ObjectMeta::default()
         };
         assert_eq!(last_scaled(&noted), Some("2026-01-04T00:00:00Z".parse().unwrap()));
+    }
+
+    fn plain(answers: Vec<(u16, Value)>) -> (Plain, Asked) {
+        let (client, asked) = api_server(answers);
+        let scales = Arc::new(KubeScales::new(client.clone(), Once(client.clone())));
+        (Plain { client, scales, leads: Box::new(|| true) }, asked)
+    }
+
+    /// The Deployment's metadata, with that in its annotation.
+    fn metadata(scheduled: Option<&str>) -> (u16, Value) {
+        let annotations = scheduled.map(|text| json!({names::SCHEDULED_SCALE_UP: text}));
+        let object = json!({
+            "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+            "metadata": {"name": "web", "namespace": "team", "resourceVersion": "7", "annotations": annotations},
+        });
+        (200, object)
+    }
+
+    fn written() -> (u16, Value) {
+        (200, json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}}))
+    }
+
+    fn order(at: &str) -> ScaleToZero {
+        let at = Some(at.parse().unwrap());
+        ScaleToZero { reason: "night".into(), scheduled_scale_up: at, wake_on_request: true }
+    }
+
+    /// What was written into the annotation, in order.
+    fn schedules(asked: &Asked) -> Vec<Option<String>> {
+        let asked = asked.lock().unwrap();
+        let written = asked.iter().filter_map(|(_, _, body)| {
+            body["metadata"]["annotations"].as_object()?.get(names::SCHEDULED_SCALE_UP)
+        });
+        written.map(|text| text.as_str().map(str::to_owned)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_schedule_whose_time_comes_before_the_count_is_0_is_not_lost() {
+        let two = || scale("7", &json!({"replicas": 2}));
+        let begin = || vec![two(), metadata(None), written(), two(), scale("8", &json!({})), written()];
+        // Taken off as done, as there were replicas still; or not.
+        for (found, wanted) in [(None, 2), (Some("{}"), 1)] {
+            let end = [metadata(found), scale("8", &json!({})), written()];
+            let (plain, asked) = plain(begin().into_iter().chain(end).collect());
+            plain.to_zero(&AppId::new("team", "web"), order("1970-01-01T00:00:00Z")).await.unwrap();
+            let schedules = schedules(&asked);
+            assert_eq!(schedules.len(), wanted, "{schedules:?}");
+            assert!(schedules.iter().all(|one| *one == schedules[0] && one.is_some()), "{schedules:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_schedule_is_undone_only_if_it_is_certain_that_nothing_sleeps() {
+        let two = || scale("7", &json!({"replicas": 2}));
+        let begin = || vec![two(), metadata(None), written()];
+        for (answer, undone) in [(problem(409, "Conflict"), true), (problem(504, "Timeout"), false)] {
+            let tries = (0..TRIES).flat_map(|_| [two(), answer.clone()]);
+            let (plain, asked) = plain(begin().into_iter().chain(tries).chain([written()]).collect());
+            let end = plain.to_zero(&AppId::new("team", "web"), order("2999-01-01T00:00:00Z")).await;
+            assert!(matches!(end, Err(DeploymentError::Conflict(_))), "{end:?}");
+            let schedules = schedules(&asked);
+            assert!(schedules[0].is_some());
+            assert_eq!(schedules[1..], [None; 1][..usize::from(undone)], "{schedules:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_by_one_that_does_not_lead_any_more() {
+        let (mut plain, asked) = plain(vec![scale("7", &json!({"replicas": 2}))]);
+        plain.leads = Box::new(|| false);
+        let up = ScaleUp { replicas: 3, reason: "day".into() };
+        let end = plain.up(&AppId::new("team", "web"), up).await;
+        assert!(matches!(end, Err(DeploymentError::Unavailable { .. })), "{end:?}");
+        assert_eq!(asked.lock().unwrap().len(), 1);
     }
 }

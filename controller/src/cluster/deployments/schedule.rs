@@ -6,7 +6,10 @@
 //!
 //! Each is done once: the count is raised over the version at which it was seen to be 0 *and* the annotation to be there, and
 //! then the annotation goes, if it is still the same. So one that was called off or replaced in the meantime is not done. A
-//! leader that ends in between leaves a Deployment that has replicas, of which the next one only takes the annotation off.
+//! leader that ends in between leaves a Deployment that has replicas, of which the next one only takes the annotation off;
+//! that, too, over the version at which it had them, as it may be on its way to 0.
+//!
+//! Of a Deployment that a `ScaledApp` names by now the schedule is handed over to that: see its worker.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -45,13 +48,13 @@ const AGAIN: Duration = Duration::from_secs(2);
 
 /// A scale-up that is to come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Scheduled {
+pub(crate) struct Scheduled {
     /// When.
-    pub(super) at: Timestamp,
+    pub(crate) at: Timestamp,
     /// To how many replicas: what it had.
     pub(super) replicas: u32,
     /// Why, as whoever asked for it said.
-    pub(super) reason: String,
+    pub(crate) reason: String,
 }
 
 /// Whether there is one.
@@ -61,14 +64,13 @@ pub(crate) fn is_scheduled(metadata: &ObjectMeta) -> bool {
 }
 
 /// The one of a Deployment. What somebody has written there by hand and cannot be read is none.
-pub(super) fn of(metadata: &ObjectMeta) -> Option<Scheduled> {
+pub(crate) fn of(metadata: &ObjectMeta) -> Option<Scheduled> {
+    read(metadata)?.ok()
+}
+
+fn read(metadata: &ObjectMeta) -> Option<Result<Scheduled, serde_json::Error>> {
     let text = metadata.annotations.as_ref()?.get(names::SCHEDULED_SCALE_UP)?;
-    serde_json::from_str(text)
-        .inspect_err(|error| {
-            let of = crate::cluster::objects::id(metadata);
-            tracing::warn!(deployment = %of, %error, "the annotation {} cannot be read", names::SCHEDULED_SCALE_UP);
-        })
-        .ok()
+    Some(serde_json::from_str(text))
 }
 
 /// Writes it, or takes it off.
@@ -97,13 +99,15 @@ pub(crate) async fn run(world: Arc<World>) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut under_way, mut pauses) = (HashSet::new(), HashMap::<AppId, Instant>::new());
+    // Those of which it was said that theirs cannot be read.
+    let mut complained = HashSet::new();
     let mut running = FuturesUnordered::new();
     loop {
         tokio::select! {
             _ = ticks.tick() => {
                 let now = Instant::now();
                 pauses.retain(|_, until| *until > now);
-                for (deployment, scheduled) in due(&world) {
+                for (deployment, scheduled) in due(&world, &mut complained) {
                     if running.len() < AT_A_TIME
                         && !pauses.contains_key(&deployment)
                         && under_way.insert(deployment.clone())
@@ -123,11 +127,22 @@ pub(crate) async fn run(world: Arc<World>) {
 }
 
 /// What is due, the longest first.
-fn due(world: &World) -> Vec<(AppId, Scheduled)> {
+fn due(world: &World, complained: &mut HashSet<AppId>) -> Vec<(AppId, Scheduled)> {
     let now = Timestamp::now();
-    let all = world.stores.scheduled_deployments().into_iter();
-    let read = all.filter_map(|(deployment, metadata)| Some((deployment, of(&metadata)?)));
-    let mut due: Vec<_> = read.filter(|(_, scheduled)| scheduled.at <= now).collect();
+    let (mut due, mut unreadable) = (Vec::new(), HashSet::new());
+    for (deployment, metadata) in world.stores.scheduled_deployments() {
+        match read(&metadata) {
+            Some(Ok(scheduled)) if scheduled.at <= now => due.push((deployment, scheduled)),
+            Some(Err(error)) => {
+                if !complained.contains(&deployment) {
+                    tracing::warn!(%deployment, %error, "the annotation {} cannot be read, and nothing comes of it", names::SCHEDULED_SCALE_UP);
+                }
+                unreadable.insert(deployment);
+            }
+            Some(Ok(_)) | None => {}
+        }
+    }
+    *complained = unreadable;
     due.sort_by_key(|(_, scheduled)| scheduled.at);
     due
 }
@@ -192,26 +207,44 @@ async fn fire(
         }
         // Best effort, as it is for people to see.
         let _ = note_scaled(client, deployment).await;
-        Fired::Raised
+        take_off(client, deployment, &read.metadata).await.map(|_| Fired::Raised)
     } else {
-        Fired::HadReplicas
+        match take_off_over_version(client, deployment, &read.metadata).await {
+            Ok(false) => return Err("it was written by somebody else meanwhile".to_owned()),
+            other => other.map(|_| Fired::HadReplicas),
+        }
     };
-    take_off(client, deployment, &read.metadata).await.map_err(|error| error.to_string())?;
-    Ok(fired)
+    fired.map_err(|error| error.to_string())
 }
 
-/// Takes the annotation off that this metadata has; not one that replaced it.
-pub(super) async fn take_off(client: &Client, of: &AppId, read: &ObjectMeta) -> Result<(), kube::Error> {
+/// Takes the annotation off that this metadata has; not one that replaced it. Returns whether it did.
+pub(crate) async fn take_off(client: &Client, of: &AppId, read: &ObjectMeta) -> Result<bool, kube::Error> {
+    remove(client, of, read, Vec::new()).await
+}
+
+/// The same, only if nothing else has changed either.
+async fn take_off_over_version(client: &Client, of: &AppId, read: &ObjectMeta) -> Result<bool, kube::Error> {
+    let version = json!({"op": "test", "path": "/metadata/resourceVersion", "value": read.resource_version});
+    remove(client, of, read, vec![version]).await
+}
+
+async fn remove(
+    client: &Client,
+    of: &AppId,
+    read: &ObjectMeta,
+    mut patch: Vec<serde_json::Value>,
+) -> Result<bool, kube::Error> {
     let text = read.annotations.as_ref().and_then(|annotations| annotations.get(names::SCHEDULED_SCALE_UP));
     // RFC 6901: a slash in a name is ~1.
     let path = format!("/metadata/annotations/{}", names::SCHEDULED_SCALE_UP.replace('/', "~1"));
-    let patch = json!([{"op": "test", "path": path, "value": text}, {"op": "remove", "path": path}]);
-    let patch = Patch::<()>::Json(serde_json::from_value(patch).expect("it is a patch"));
+    patch.push(json!({"op": "test", "path": path, "value": text}));
+    patch.push(json!({"op": "remove", "path": path}));
+    let patch = Patch::<()>::Json(serde_json::from_value(patch.into()).expect("it is a patch"));
     let api: Api<Deployment> = Api::namespaced(client.clone(), &of.namespace);
     match api.patch_status(&of.name, &own_patch(), &patch).await {
-        Ok(_) => Ok(()),
-        // The test failed: it is another one by now, or gone.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 422) => Ok(()),
+        Ok(_) => Ok(true),
+        // A test failed: it is another one by now, or gone.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 422) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -296,8 +329,11 @@ mod tests {
         // Between the look and the write.
         let (fired, calls) = asked(vec![read(0, Some(&scheduled(3))), problem(409, "Conflict")]).await;
         assert!(fired.is_err() && calls.len() == 2, "{calls:?}");
-        // It has replicas, and is replaced before the annotation goes.
-        let (fired, calls) = asked(vec![read(1, Some(&scheduled(3))), problem(422, "Invalid")]).await;
+        // It has replicas: only over the version at which it had them the annotation goes.
+        let (fired, calls) = asked(vec![read(1, Some(&scheduled(3))), read(1, None)]).await;
         assert_eq!((fired, calls.len()), (Ok(Fired::HadReplicas), 2), "{calls:?}");
+        assert_eq!(calls[1].1[0], json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"}));
+        let (fired, calls) = asked(vec![read(1, Some(&scheduled(3))), problem(422, "Invalid")]).await;
+        assert!(fired.is_err() && calls.len() == 2, "it is looked at again: {calls:?}");
     }
 }

@@ -93,14 +93,15 @@ impl Credentials {
         if let Some(read) = read.as_ref().filter(|read| read.at.elapsed() < FRESH_FOR) {
             return Ok(read.current.clone());
         }
-        match self.read_again(read.take()).await {
-            Ok(new) => Ok(read.insert(new).current.clone()),
-            Err((Some(old), error)) => {
+        // What was read stays until there is more: whoever asks may leave in the middle.
+        match (self.read_again(read.as_ref()).await, read.as_ref()) {
+            (Ok(new), _) => Ok(read.insert(new).current.clone()),
+            (Err(error), Some(old)) => {
                 // A token may be good still, and the file back in a moment.
                 tracing::warn!(%error, "credentials for the activators are not renewed");
-                Ok(read.insert(old).current.clone())
+                Ok(old.current.clone())
             }
-            Err((None, error)) => Err(error),
+            (Err(error), None) => Err(error),
         }
     }
 
@@ -109,26 +110,18 @@ impl Credentials {
         *self.read.lock().await = None;
     }
 
-    async fn read_again(&self, old: Option<Read>) -> Result<Read, (Option<Read>, CredentialsError)> {
-        let files = async {
-            let (ca, token) = (contents(&self.ca).await?, contents(&self.token).await?);
-            let authorization =
-                bearer(&token).ok_or_else(|| CredentialsError::NoToken(self.token.clone()))?;
-            Ok((ca, authorization))
-        };
-        let (ca, authorization) = match files.await {
-            Ok(files) => files,
-            Err(error) => return Err((old, error)),
-        };
+    async fn read_again(&self, old: Option<&Read>) -> Result<Read, CredentialsError> {
+        let (ca, token) = (contents(&self.ca).await?, contents(&self.token).await?);
+        let authorization = bearer(&token).ok_or_else(|| CredentialsError::NoToken(self.token.clone()))?;
         let at = Instant::now();
         // The client keeps its connections as long as it trusts the same.
-        if let Some(old) = old.as_ref().filter(|old| old.ca == ca) {
+        if let Some(old) = old.filter(|old| old.ca == ca) {
             let current = Current { client: old.current.client.clone(), authorization };
             return Ok(Read { at, ca, current });
         }
         match client(&ca) {
             Ok(client) => Ok(Read { at, ca, current: Current { client, authorization } }),
-            Err(why) => Err((old, CredentialsError::NoAuthority { path: self.ca.clone(), why })),
+            Err(why) => Err(CredentialsError::NoAuthority { path: self.ca.clone(), why }),
         }
     }
 }

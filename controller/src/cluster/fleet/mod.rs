@@ -52,9 +52,7 @@ pub trait Fleet: Send + Sync {
     ) -> BoxFuture<'a, Result<ActivityReport, ControlError>>;
 
     /// What is under way at one, for people to see.
-    fn under_way<'a>(&'a self, _member: &'a Member) -> BoxFuture<'a, Result<AllActivity, ControlError>> {
-        Box::pin(std::future::ready(Ok(AllActivity::default())))
-    }
+    fn under_way<'a>(&'a self, member: &'a Member) -> BoxFuture<'a, Result<AllActivity, ControlError>>;
 
     /// Shuts an app's gate on one, or renews its lease; answers what it counted as of that instant.
     fn shut<'a>(

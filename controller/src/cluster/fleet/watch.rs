@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
@@ -75,7 +75,8 @@ async fn follow(
     control: Arc<Control>,
     show: watch::Sender<Arc<[ActivatorPod]>>,
 ) -> Infallible {
-    let mut events = pin!(watcher(pods, which).default_backoff());
+    // A watch never ends; if it did, the polls would still have to be heard.
+    let mut events = pin!(watcher(pods, which).default_backoff().chain(stream::pending()));
     let mut roster = Roster::default();
     // The pods of a list that is not whole yet.
     let mut listing = BTreeSet::new();
@@ -84,27 +85,26 @@ async fn follow(
     let mut polls = Polls { control, tell, tasks: JoinSet::new(), of: HashMap::new() };
     loop {
         tokio::select! {
-            event = events.next() => match event {
-                Some(Ok(watcher::Event::Init)) => listing.clear(),
-                Some(Ok(watcher::Event::InitApply(pod))) => {
+            Some(event) = events.next() => match event {
+                Ok(watcher::Event::Init) => listing.clear(),
+                Ok(watcher::Event::InitApply(pod)) => {
                     if let Some(facts) = PodFacts::of(&pod) {
                         listing.insert(facts.name.clone());
                         roster.apply(facts);
                     }
                 }
-                Some(Ok(watcher::Event::InitDone)) => {
+                Ok(watcher::Event::InitDone) => {
                     roster.keep(&listing);
                     is_whole = true;
                 }
-                Some(Ok(watcher::Event::Apply(pod))) => match PodFacts::of(&pod) {
+                Ok(watcher::Event::Apply(pod)) => match PodFacts::of(&pod) {
                     Some(facts) => roster.apply(facts),
                     None => roster.remove(pod.metadata.name.as_deref().unwrap_or_default()),
                 },
-                Some(Ok(watcher::Event::Delete(pod))) => {
+                Ok(watcher::Event::Delete(pod)) => {
                     roster.remove(pod.metadata.name.as_deref().unwrap_or_default());
                 }
-                Some(Err(error)) => tracing::warn!(%error, "the activators' pods cannot be watched"),
-                None => std::future::pending().await,
+                Err(error) => tracing::warn!(%error, "the activators' pods cannot be watched"),
             },
             Some(Polled { name, uid, said }) = told.recv() => match said {
                 Ok(report) => roster.answered(&name, &uid, report),

@@ -6,10 +6,13 @@
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// How long a freed port rests.
 pub(super) const REST: Duration = Duration::from_secs(600);
+
+/// The most ports that a range may have: when all of them are in use or rest, the book fits its ConfigMap.
+pub const MOST: usize = 10_000;
 
 /// Every port of the range is in use or rests.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,8 +34,14 @@ struct Entry {
     uid: String,
     service_port: u16,
     /// Since when it rests, if it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "to_the_second")]
     freed: Option<Timestamp>,
+}
+
+/// In short, as there may be thousands.
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+fn to_the_second<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{:.0}", at.unwrap_or_default()))
 }
 
 impl Entry {
@@ -59,6 +68,24 @@ impl Book {
     pub(super) fn print(&self) -> BTreeMap<String, String> {
         let json = |entry| serde_json::to_string(entry).expect("an entry is plain JSON");
         self.0.iter().map(|(port, entry)| (port.to_string(), json(entry))).collect()
+    }
+
+    /// The ports for these ports of an app's Service, if it has them and no others: then there is nothing to change.
+    pub(super) fn given(
+        &self,
+        uid: &str,
+        service_ports: &[u16],
+        range: &RangeInclusive<u16>,
+    ) -> Option<Vec<u16>> {
+        let its: BTreeMap<u16, u16> = self
+            .0
+            .iter()
+            .filter(|(_, entry)| entry.freed.is_none() && entry.uid == uid)
+            .map(|(port, entry)| (entry.service_port, *port))
+            .collect();
+        let all = its.keys().all(|service_port| service_ports.contains(service_port));
+        let given = service_ports.iter().map(|service_port| its.get(service_port).copied());
+        given.collect::<Option<Vec<_>>>().filter(|given| all && given.iter().all(|port| range.contains(port)))
     }
 
     pub(super) fn allocate(
@@ -98,8 +125,10 @@ impl Book {
         Ok(port)
     }
 
+    /// An app's; and those that have rested go, or the book would outgrow its ConfigMap.
     pub(super) fn free(&mut self, uid: &str, now: Timestamp) {
         self.free_if(now, |entry| entry.uid == uid);
+        self.0.retain(|_, entry| entry.freed.is_none() || entry.rests(now));
     }
 
     pub(super) fn keep_only(&mut self, uids: &[String], now: Timestamp) {
@@ -154,6 +183,33 @@ mod tests {
         assert_eq!(book.allocate("a", &[1], &(21_000..=21_001), at(1)), Ok(vec![21_000]));
         let broken = BTreeMap::from([("x".to_owned(), "{}".to_owned()), ("7".to_owned(), "{".to_owned())]);
         assert_eq!(Book::parse(&broken), Book::default());
+    }
+
+    #[test]
+    fn the_largest_book_fits_a_config_map() {
+        let (mut book, range) = (Book::default(), 55_000..=64_999);
+        let now: Timestamp = "2026-11-25T21:40:07.123456789Z".parse().unwrap();
+        assert_eq!(range.len(), MOST);
+        for (nth, port) in range.enumerate() {
+            let uid = format!("{nth:08}-1234-1234-1234-123456789012");
+            book.0.insert(port, Entry { uid, service_port: 65_535, freed: Some(now) });
+        }
+        let bytes: usize = book.print().iter().map(|(port, entry)| port.len() + entry.len()).sum();
+        assert!(bytes < (1 << 20) - 1024, "{bytes}");
+        book.free("", now.saturating_add(REST).unwrap());
+        assert_eq!(book, Book::default(), "what has rested goes");
+    }
+
+    #[test]
+    fn what_was_given_is_found_without_a_change() {
+        let mut book = Book::default();
+        assert_eq!(book.given("a", &[80], &RANGE), None);
+        book.allocate("a", &[80, 81], &RANGE, at(0)).unwrap();
+        assert_eq!(book.given("a", &[81, 80], &RANGE), Some(vec![20_001, 20_000]));
+        assert_eq!(book.given("a", &[80], &RANGE), None, "one is to be freed");
+        assert_eq!(book.given("a", &[80, 81], &(20_001..=20_005)), None, "the range is another one");
+        book.free("a", at(1));
+        assert_eq!(book.given("a", &[80, 81], &RANGE), None);
     }
 
     #[derive(Clone, Debug)]

@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 
 use self::book::Book;
 pub(crate) use self::book::Full;
+pub use self::book::MOST;
 
 /// How often a write is tried against others'.
 const TRIES: usize = 5;
@@ -65,6 +66,11 @@ impl Ports {
     /// The ports for these ports of an app's Service, in their order. Those that it had before it keeps; those for other
     /// ports of it are freed.
     pub(crate) async fn allocate(&self, uid: &str, service_ports: &[u16]) -> Result<Vec<u16>, PortsError> {
+        if let Some(kept) = &*self.known.lock().await
+            && let Some(given) = kept.book.given(uid, service_ports, &self.range)
+        {
+            return Ok(given);
+        }
         self.change(|book| book.allocate(uid, service_ports, &self.range, Timestamp::now())).await
     }
 

@@ -5,7 +5,7 @@ use reveille_core::resource::Reason;
 
 use super::{
     super::pods::{ContainerState, Place, PodView},
-    EventView,
+    EventView, PODS_TOLD,
 };
 
 /// How long the autoscaler's refusal must have stood: it can be transient.
@@ -25,7 +25,8 @@ pub(crate) struct Hopeless {
     pub(crate) happened: String,
 }
 
-/// Whether the wake that began then is hopeless: only if all of its pods are.
+/// Whether the wake that began then is hopeless: only if all of its pods are. Of those whose events were not read it is
+/// enough that they look no better.
 pub(crate) fn hopeless(
     now: Timestamp,
     since: Timestamp,
@@ -33,12 +34,30 @@ pub(crate) fn hopeless(
     events: &[EventView],
     target: &str,
 ) -> Option<Hopeless> {
-    let mut alive = pods.iter().filter(|pod| !pod.ending).peekable();
-    if alive.peek().is_none() {
+    let alive: Vec<_> = pods.iter().filter(|pod| !pod.ending).collect();
+    if alive.is_empty() {
         return refused(since, events, target);
     }
-    let verdicts: Option<Vec<_>> = alive.map(|pod| of_pod(now, pod, events)).collect();
+    let (told, others) = alive.split_at(alive.len().min(PODS_TOLD));
+    if others.iter().any(|pod| looks_well(pod)) {
+        return None;
+    }
+    let verdicts: Option<Vec<_>> = told.iter().map(|pod| of_pod(now, pod, events)).collect();
     verdicts.and_then(|verdicts| verdicts.into_iter().next())
+}
+
+/// Whether a pod may come up, by what it says itself.
+fn looks_well(pod: &PodView) -> bool {
+    let waits_for_image =
+        |state: &ContainerState| matches!(state, ContainerState::Waiting { reason, .. } if is_pull(reason));
+    match pod.place {
+        Place::Wanted { .. } => false,
+        Place::Found => {
+            pod.usable
+                || crashing(pod).is_none()
+                    && !pod.containers.iter().any(|container| waits_for_image(&container.state))
+        }
+    }
 }
 
 fn of_pod(now: Timestamp, pod: &PodView, events: &[EventView]) -> Option<Hopeless> {

@@ -14,6 +14,8 @@ use super::pods::{ContainerState, Place, PodView};
 /// How long a pod without a node may be one that is about to get one: the autoscaler looks every 10 s, and only its word
 /// tells whether a node is coming.
 const AUTOSCALER_LOOKS: i64 = 12;
+/// Of how many pods of a wake the events are read: the first ones that are not ending. Hundreds may be started alike.
+pub(crate) const PODS_TOLD: usize = 3;
 
 /// An event about a pod or about what makes pods.
 #[derive(Clone, Debug, PartialEq, Eq)]

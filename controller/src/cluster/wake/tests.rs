@@ -98,6 +98,29 @@ fn images_that_cannot_be_pulled_are_hopeless_after_a_second_try() {
 }
 
 #[test]
+fn of_many_pods_the_first_ones_are_told_for_all() {
+    let named = |pod: PodView, nth: usize| PodView { name: format!("web-{nth}"), ..pod };
+    let of = |nth: usize, reason: &str, message: &str, count| {
+        event("Pod", &format!("web-{nth}"), reason, message, count, 30)
+    };
+    let many = |pod: &PodView| (0..9).map(|nth| named(pod.clone(), nth)).collect::<Vec<_>>();
+    let told = |reason: &str, message: &str, count| {
+        (0..PODS_TOLD).map(|nth| of(nth, reason, message, count)).collect::<Vec<_>>()
+    };
+    let failed = told("Failed", "Failed to pull image \"x\": not found", 2);
+    let mut pulls = many(&waiting("ImagePullBackOff"));
+    assert_eq!(verdict(5, &pulls, &failed), Some(Reason::ImageNotPulled));
+    assert_eq!(verdict(5, &pulls, &failed[1..]), None, "of one that is told nothing is known yet");
+    pulls[8] = named(waiting("ContainerCreating"), 8);
+    assert_eq!(verdict(5, &pulls, &failed), None, "another may come up");
+    let refused = [told("FailedScheduling", "0/1", 1), told("NotTriggerScaleUp", "no", 1)].concat();
+    let mut homeless = many(&pending(0));
+    assert_eq!(verdict(61, &homeless, &refused), Some(Reason::NoNode));
+    homeless[8] = named(placed(json!({"running": {}}), 0, false), 8);
+    assert_eq!(verdict(61, &homeless, &refused), None, "another has its place");
+}
+
+#[test]
 fn crashes_in_a_row_are_hopeless() {
     assert_eq!(verdict(5, &[waiting("CrashLoopBackOff")], &[]), Some(Reason::KeepsCrashing));
     let ended = json!({"terminated": {"exitCode": 1}});

@@ -4,8 +4,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use reveille_core::{phase::Phase, resource::ScaledAppStatus};
+use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::MicroTime};
+use kube::{Api, core::PartialObjectMeta};
+use reveille_core::{
+    app::AppId,
+    phase::Phase,
+    resource::{ScaledAppStatus, ScheduledWake},
+    scale::REASON_MAX,
+};
 
 use super::{
     Looked, Worker,
@@ -14,7 +20,7 @@ use super::{
 use crate::{
     cluster::{
         by_hand::{Night, Order, View, What},
-        gather,
+        deployments, gather,
         observe::Observed,
         phase::{self, between},
         pods::PodView,
@@ -91,10 +97,15 @@ impl Worker {
         let Some(due) = seen.status().scheduled_wake.filter(|wake| wake.at.0 <= now) else { return Ok(None) };
         let what = What::Wake { trigger: format!("schedule: {}", due.reason), keep: None, replicas: None };
         if let Some(refusal) = refused(now, seen, &what) {
-            tracing::warn!(app = %self.id, at = %due.at.0, "its scheduled wake has to wait: {refusal}");
+            let why = refusal.to_string();
+            if self.waits.as_ref() != Some(&why) {
+                tracing::warn!(app = %self.id, at = %due.at.0, "its scheduled wake has to wait: {why}");
+                self.waits = Some(why);
+            }
             self.due_at = Some(now.saturating_add(WAITING).unwrap_or(Timestamp::MAX));
             return Ok(None);
         }
+        self.waits = None;
         let What::Wake { trigger, .. } = what else { return Ok(None) };
         let late_s = between(due.at.0, now).as_secs();
         tracing::info!(app = %self.id, at = %due.at.0, reason = due.reason, late_s, "its scheduled wake is due");
@@ -103,6 +114,35 @@ impl Worker {
             Woken::NotYet(after) => Looked::Again(after),
             Woken::Refused(why) => return Err(WorkError::Passing(why)),
         }))
+    }
+
+    /// A scale-up that was scheduled of its Deployment before there was the app is the app's own from now on, unless that has
+    /// one. It is taken over before it is taken off, and the annotation is read anew, as what is watched may be old.
+    pub(super) async fn adopt_schedule(&mut self, seen: &mut Observed) -> Result<(), WorkError> {
+        let target = &seen.app.spec.target;
+        let is_seen = || self.world.stores.target(&self.id.namespace, target);
+        if target.kind != "Deployment"
+            || seen.conflict.is_some()
+            || !is_seen().is_some_and(|metadata| deployments::is_scheduled(&metadata))
+        {
+            return Ok(());
+        }
+        let api: Api<Deployment> = Api::namespaced(self.world.client.clone(), &self.id.namespace);
+        let Some(PartialObjectMeta { metadata, .. }) = api.get_metadata_opt(&target.name).await? else {
+            return Ok(());
+        };
+        let (mut status, deployment) = (seen.status(), AppId::new(&self.id.namespace, &target.name));
+        if let (None, Some(schedule)) = (&status.scheduled_wake, deployments::schedule_of(&metadata)) {
+            tracing::info!(app = %self.id, at = %schedule.at, "the scale-up that was scheduled of its Deployment is its own now");
+            // Whoever wrote the annotation by hand is not bound to the length that the API allows.
+            let reason = schedule.reason.chars().take(REASON_MAX).collect();
+            status.scheduled_wake = Some(ScheduledWake { at: MicroTime(schedule.at), reason });
+            self.write_status(&mut seen.app, &status).await?;
+        }
+        if deployments::is_scheduled(&metadata) {
+            deployments::take_off_schedule(&self.world.client, &deployment, &metadata).await?;
+        }
+        Ok(())
     }
 
     /// First the count, then the status: a status that says more than is so would be believed.

@@ -19,17 +19,20 @@ use super::{Looked, Worker, doubled};
 use crate::{
     clock::now,
     cluster::{
-        by_hand::{Night, View, What},
+        by_hand::{Night, Order, View, What},
         events::News,
         gather,
         observe::{Observed, Problem},
         phase,
+        plan::plan,
         sleeper::{AppSleeper, Written},
+        stores::is_watched,
         traits::{AttemptEnd, Idle, Occasion},
         wake::Hopeless,
         world::{WorkError, World},
     },
     sleep::SleepOutcome,
+    traits::Refusal,
 };
 
 /// Look again at once.
@@ -37,6 +40,8 @@ pub(super) const AT_ONCE: Looked = Looked::Again(Duration::ZERO);
 /// How soon an end is looked for again that could not be found out: doubling.
 const UNSETTLED: Duration = Duration::from_secs(1);
 const UNSETTLED_LONGEST: Duration = Duration::from_secs(16);
+/// After so long since it began, no commit of an attempt is on its way any more: an API server ends a request after a minute.
+const COMMITS_WITHIN: Duration = Duration::from_secs(180);
 
 /// Why an attempt was begun that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,14 +158,24 @@ impl Worker {
             tokio::select! {
                 end = &mut attempt => return end,
                 never = &mut unwanted => match never {},
-                Some(order) = self.orders.recv() => {
-                    if may_be_woken && matches!(order.what, What::Wake { .. }) {
-                        sleeper.unwanted.send_replace(true);
+                Some(order) = self.orders.recv() => match order.what {
+                    What::Wake { .. } => {
+                        if may_be_woken {
+                            sleeper.unwanted.send_replace(true);
+                        }
+                        self.queue.push_back(order);
                     }
-                    self.queue.push_back(order);
-                }
+                    What::Sleep(_) => self.refuse_sleep(order),
+                },
             }
         }
+    }
+
+    /// It falls asleep already, by an attempt that may yet be called off.
+    fn refuse_sleep(&self, order: Order) {
+        let refusal = Refusal::WrongPhase { app: self.id.clone(), phase: Phase::FallingAsleep };
+        // Whoever does not wait any more does not miss it.
+        let _ = order.reply.send(Err(refusal));
     }
 
     fn show_falling(&self, sleeper: &AppSleeper) {
@@ -221,6 +236,9 @@ impl Worker {
         let Some(sleeper) = self.sleeper_that_writes(&seen, Written::AsRead, None) else {
             let gone = |problem: &Problem| problem.reason == Reason::TargetNotFound;
             if !seen.scale.as_ref().is_err_and(gone) {
+                if may_be_let_go(Timestamp::now(), &seen.app) {
+                    return Box::pin(self.let_go(seen)).await;
+                }
                 // It may run, and a commit may be on its way that only a fence can stop.
                 return Err(WorkError::Passing(
                     "how its last attempt to sleep ended cannot be found out yet".into(),
@@ -233,8 +251,24 @@ impl Worker {
             return Ok(AT_ONCE);
         };
         let end = self.world.parts.attempts.settle(&sleeper, epoch).await;
+        if matches!(end, AttemptEnd::Unsettled(_)) && may_be_let_go(Timestamp::now(), &seen.app) {
+            return Box::pin(self.let_go(seen)).await;
+        }
         self.ended(&seen.app, end, Begun::Elsewhere).await
     }
+
+    /// Gives the app back although it was not found out how its last attempt ended.
+    async fn let_go(&mut self, seen: Observed) -> Result<Looked, WorkError> {
+        tracing::warn!(app = %self.id, "it is given back although how its last attempt to sleep ended could not be found out");
+        let plan = plan(Timestamp::now(), &seen, is_watched(&seen.app.spec.target));
+        self.give_back(seen, plan).await
+    }
+}
+
+/// Whether the app is to go, and no commit of the attempt that is not settled can come any more.
+fn may_be_let_go(now: Timestamp, app: &ScaledApp) -> bool {
+    let since = app.status.as_ref().and_then(|status| status.since.as_ref()).map_or(now, |since| since.0);
+    app.metadata.deletion_timestamp.is_some() && phase::between(since, now) > COMMITS_WITHIN
 }
 
 /// Resolves once the app is not to be put to sleep any more.
@@ -249,5 +283,24 @@ async fn called_off(world: &World, id: &AppId, changed: &Notify) {
         if !goes_on {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::fixtures::{app, at};
+
+    #[test]
+    fn one_that_is_to_go_is_let_go_once_no_commit_can_come() {
+        let since = format!("{:.6}", at(0));
+        let mut falling = app(json!({}), json!({"phase": "FallingAsleep", "epoch": 3, "since": since}));
+        assert!(!may_be_let_go(at(9_999), &falling), "it is not to go");
+        falling.metadata.deletion_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(1)));
+        assert!(!may_be_let_go(at(180), &falling));
+        assert!(may_be_let_go(at(181), &falling));
     }
 }

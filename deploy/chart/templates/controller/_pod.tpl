@@ -1,6 +1,7 @@
 {{/* What the controller and the job that gives all apps back have in common. */}}
 {{- define "reveille.controllerArgs" -}}
 {{- if gt (int .Values.appPorts.from) (int .Values.appPorts.to) }}{{ fail "appPorts.from is above appPorts.to" }}{{ end -}}
+{{- if gt (sub (int .Values.appPorts.to) (int .Values.appPorts.from)) 9999 }}{{ fail "appPorts: at most 10000 ports, from first to last" }}{{ end -}}
 - controller
 - --namespace=$(POD_NAMESPACE)
 - --identity=$(POD_NAME)

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use reveille_core::{
     app::AppId,
-    control::{ActivityReport, AttemptOutcome, Shut},
+    control::{ActivityReport, AllActivity, AttemptOutcome, Shut},
     policy::Policy,
     resource::{Scrape, TargetSpec, TrafficMode},
 };
@@ -94,6 +94,10 @@ impl Fleet for World {
             self.answer(member).await?;
             Ok(self.state().activators[&member.name].report.clone())
         })
+    }
+
+    fn under_way<'a>(&'a self, _: &'a Member) -> BoxFuture<'a, Result<AllActivity, ControlError>> {
+        unreachable!("an attempt is for the app's own counts")
     }
 
     fn shut<'a>(
