@@ -50,6 +50,8 @@ pub enum Kind {
     UpstreamUnreachable,
     /// The app closed the connection without an answer; it may have acted on the request.
     UpstreamClosed,
+    /// The app says of the request that it did not act on it, each time that it was sent.
+    UpstreamRefused,
     /// The app answered with something that is not HTTP.
     UpstreamProtocol,
     /// The app sent no response head in time.
@@ -64,7 +66,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the reference.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::BadRequest,
         Self::HeadTooLarge,
         Self::MethodNotSupported,
@@ -80,6 +82,7 @@ impl Kind {
         Self::NotAwake,
         Self::UpstreamUnreachable,
         Self::UpstreamClosed,
+        Self::UpstreamRefused,
         Self::UpstreamProtocol,
         Self::ResponseHeaderTimeout,
         Self::TotalTimeout,
@@ -105,6 +108,7 @@ impl Kind {
             Self::NotAwake => "not-awake",
             Self::UpstreamUnreachable => "upstream-unreachable",
             Self::UpstreamClosed => "upstream-closed",
+            Self::UpstreamRefused => "upstream-refused",
             Self::UpstreamProtocol => "upstream-protocol",
             Self::ResponseHeaderTimeout => "response-header-timeout",
             Self::TotalTimeout => "total-timeout",
@@ -131,6 +135,7 @@ impl Kind {
             Self::NotAwake => "The app is not awake",
             Self::UpstreamUnreachable => "The app takes no connection on this port",
             Self::UpstreamClosed => "The app closed the connection without an answer",
+            Self::UpstreamRefused => "The app did not take the request",
             Self::UpstreamProtocol => "The app's answer is not valid HTTP",
             Self::ResponseHeaderTimeout => "The app did not begin to answer in time",
             Self::TotalTimeout => "The app did not answer in time",
@@ -150,6 +155,7 @@ impl Kind {
             | Self::WakePaused
             | Self::UpstreamUnreachable
             | Self::UpstreamClosed
+            | Self::UpstreamRefused
             | Self::UpstreamProtocol => 502,
             Self::HoldFull
             | Self::HoldFullTotal
@@ -182,6 +188,7 @@ impl Kind {
             | Self::NotAwake
             | Self::UpstreamUnreachable
             | Self::UpstreamClosed
+            | Self::UpstreamRefused
             | Self::AppRemoved
             | Self::Draining => (14, "UNAVAILABLE"),
         }
@@ -201,6 +208,7 @@ impl Kind {
             | Self::NotAwake
             | Self::UpstreamUnreachable
             | Self::UpstreamClosed
+            | Self::UpstreamRefused
             | Self::UpstreamProtocol
             | Self::ResponseHeaderTimeout
             | Self::TotalTimeout => Blame::App,
@@ -222,6 +230,7 @@ impl Kind {
             | Self::WakePaused
             | Self::NotAwake
             | Self::UpstreamUnreachable
+            | Self::UpstreamRefused
             | Self::Draining => true,
             Self::BadRequest
             | Self::HeadTooLarge

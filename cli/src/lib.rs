@@ -22,7 +22,7 @@ pub mod local;
 pub mod output;
 mod process;
 
-use std::{ffi::OsString, path::Path, process::ExitCode};
+use std::{ffi::OsString, fs::File, io::Read as _, path::Path, process::ExitCode};
 
 use clap::Parser;
 
@@ -38,9 +38,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(usage) => {
-            // Help and version are errors to clap, too. If they cannot be written, nobody is there to be told.
-            let _ = usage.print();
-            return if usage.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
+            // Help and version are errors to clap, too.
+            let printed = usage.print();
+            return match (usage.use_stderr(), printed) {
+                (true, _) => Exit::Usage.into(),
+                (false, Ok(())) => Exit::Ok.into(),
+                (false, Err(_)) => Exit::Failed.into(),
+            };
         }
     };
     let mut console = Console::system();
@@ -88,10 +92,15 @@ fn run(cli: Cli, console: &mut Console) -> Result<Exit, CliError> {
     }
 }
 
+/// How much of a file is read that is to hold one key, in bytes.
+const KEY_FILE_MAX: u64 = 64 * 1024;
+
 /// The key to call with: that of the file, else the one that is given, if any.
 fn key(given: Option<&str>, file: Option<&Path>) -> Result<Option<String>, CliError> {
     let Some(file) = file else { return Ok(given.map(str::to_owned)) };
-    let text = std::fs::read_to_string(file).map_err(|error| {
+    let mut text = String::new();
+    let read = File::open(file).and_then(|opened| opened.take(KEY_FILE_MAX).read_to_string(&mut text));
+    read.map_err(|error| {
         CliError::new(Exit::Usage, format!("the key cannot be read from {}: {error}", file.display()))
     })?;
     if text.trim().is_empty() {

@@ -16,6 +16,7 @@
 //! | [`resource`] | `ScaledApp`, by which Kubernetes knows an app |
 //! | [`api`], [`scale`] | the JSON that the admin port speaks |
 //! | [`control`] | what the planes say to each other in a cluster |
+//! | [`text`], [`time`] | text of others as it may be shown, times as clients write them |
 //! | [`invariants`] | what must always hold, for tests and `debug_assert!` alike |
 
 pub mod activity;
@@ -37,4 +38,6 @@ pub mod resource;
 pub mod scale;
 mod schema;
 mod sync;
+pub mod text;
+pub mod time;
 pub mod wake;

@@ -54,7 +54,7 @@ pub struct ScaleToZero {
     #[schema(min_length = 1, max_length = 500, example = "night")]
     pub reason: String,
     /// When it is scaled up again, RFC 3339; from now to a year ahead.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::time::optional")]
     pub scheduled_scale_up: Option<Timestamp>,
     /// Whether the next request wakes it: `true` unless given.
     #[serde(default = "yes")]

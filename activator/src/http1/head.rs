@@ -3,13 +3,13 @@
 use std::io::Write as _;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Request, Response,
     header::{CONNECTION, CONTENT_LENGTH, DATE, TRAILER, TRANSFER_ENCODING},
     uri::PathAndQuery,
 };
 use http_body::Body;
 
-use super::response::{Reason, has_no_body};
+use super::response::{Reason, has_no_body, may_have_length};
 
 /// What of a body has still to be taken, and how the peer is told where it ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,8 +80,8 @@ pub(super) fn write_response<B: Body>(
     let body = response.body();
     let exact = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
     let rest = if has_no_body(response.status(), answering.to_head) {
-        if let Some(value) = length_value.filter(|_| may_have_length(response.status())) {
-            write_field(&CONTENT_LENGTH, value.as_bytes(), to);
+        if let Some(length) = length(length_value).filter(|_| may_have_length(response.status())) {
+            let _ = write!(to, "content-length: {length}\r\n");
         }
         Rest::Nothing
     } else if let Some(length) = length(length_value).or(exact) {
@@ -121,11 +121,6 @@ pub(crate) fn write_interim(response: &Response<()>, to: &mut Vec<u8>) {
     to.extend_from_slice(b"\r\n");
 }
 
-/// Whether a response without a body may say how long one would be (RFC 9110, 8.6).
-fn may_have_length(status: StatusCode) -> bool {
-    !status.is_informational() && status != StatusCode::NO_CONTENT
-}
-
 fn write_status_line<B>(response: &Response<B>, is_1_1: bool, to: &mut Vec<u8>) {
     let status = response.status();
     to.extend_from_slice(if is_1_1 { b"HTTP/1.1 " } else { b"HTTP/1.0 " });
@@ -153,13 +148,15 @@ pub(super) fn write_field(name: &HeaderName, value: &[u8], to: &mut Vec<u8>) {
     to.extend_from_slice(b"\r\n");
 }
 
+/// Of a list, which says the same again and again, the first.
 fn length(value: Option<&HeaderValue>) -> Option<u64> {
-    value?.to_str().ok()?.parse().ok()
+    value?.to_str().ok()?.split(',').next()?.trim().parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use http::StatusCode;
     use http_body_util::{BodyExt, Empty, Full, StreamBody};
 
     use super::*;

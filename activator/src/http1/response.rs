@@ -118,6 +118,11 @@ pub(super) fn has_no_body(status: StatusCode, to_head: bool) -> bool {
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
+/// Whether a response without a body may say how long one would be (RFC 9110, 8.6).
+pub(super) fn may_have_length(status: StatusCode) -> bool {
+    !status.is_informational() && status != StatusCode::NO_CONTENT
+}
+
 fn what(error: httparse::Error) -> &'static str {
     match error {
         httparse::Error::Version => NOT_HTTP,
@@ -140,7 +145,12 @@ fn framing(
     seen: Seen,
     headers: &HeaderMap,
 ) -> Result<Framing, Malformed> {
+    let lengths = || one_length(headers.get_all(CONTENT_LENGTH).iter().map(HeaderValue::as_bytes), true);
     if has_no_body(status, to_head) {
+        // It ends nothing, but is passed on.
+        if seen.length && !seen.coding && may_have_length(status) {
+            lengths()?;
+        }
         return Ok(Framing::None);
     }
     if seen.coding {
@@ -154,8 +164,7 @@ fn framing(
     if !seen.length {
         return Ok(Framing::Close);
     }
-    let lengths = headers.get_all(CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
-    Ok(match one_length(lengths, true)? {
+    Ok(match lengths()? {
         0 => Framing::None,
         length => Framing::Length(length),
     })

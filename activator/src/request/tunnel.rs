@@ -6,7 +6,7 @@
 //! [`SILENCE`]; a port scan or a TCP probe is not.
 //!
 //! The end of one side is passed on, and the other may go on: a client that has sent all waits for the answer,
-//! however long that takes. But an app that has ended may be gone altogether, which looks the same from here;
+//! however long that takes, unless its kernel says that it is gone. But an app that has ended may be gone altogether, which looks the same from here;
 //! what its client does not use within [`HalfClosed`]'s time is closed, or it would count as work for ever.
 
 use std::{future::poll_fn, io, pin::pin, rc::Rc, task::Poll, time::Duration};
@@ -109,6 +109,7 @@ impl Tunnel {
         let total = timeouts.total.map(|limit| Instant::from_std(guard.started() + guard.held_for() + limit));
         let mut deadlines = Deadlines::new(timeouts.stream_idle, total);
         let mut last = pin!(None::<Sleep>);
+        let mut gone = pin!(None);
         let passing = poll_fn(|cx| {
             let mut progress = false;
             let polled = relay.poll(cx, &connection.worker.scratch, &mut progress);
@@ -125,6 +126,15 @@ impl Tunnel {
                 }
                 if last.as_mut().as_pin_mut().is_some_and(|last| last.poll(cx).is_ready()) {
                     return Poll::Ready(Ok(()));
+                }
+            }
+            // Nobody reads any more from a client that has sent all: that it is gone altogether shows in its socket.
+            if polled.is_pending() && relay.client_has_ended() {
+                if gone.is_none() {
+                    gone.set(Some(connection.gone(Leaving::Reset)));
+                }
+                if gone.as_mut().as_pin_mut().is_some_and(|gone| gone.poll(cx).is_ready()) {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
                 }
             }
             if polled.is_pending()
@@ -145,6 +155,8 @@ impl Tunnel {
             relay.client_mut().abort();
             relay.app_mut().abort();
         }
+        // The watch of the socket before the socket.
+        gone.set(None);
         drop((relay, chosen));
         drop(guard);
     }

@@ -14,7 +14,7 @@ use std::{
     net::SocketAddr,
     os::fd::{AsRawFd, RawFd},
     pin::Pin,
-    rc::Rc,
+    rc::{Rc, Weak},
     task::Poll,
     time::Duration,
 };
@@ -48,9 +48,9 @@ const BEFORE_SETTINGS: usize = usize::MAX - 1;
 #[derive(Default)]
 pub(crate) struct Http2Pool {
     connections: RefCell<Vec<Rc<Http2Connection>>>,
-    /// Held while a connection is opened: a crowd waits for it instead of opening one each. tokio's, as it is
-    /// held across the handshake; fair, so that nobody waits for ever.
-    opening: Mutex<()>,
+    /// By endpoint, held while a connection is opened: a crowd waits for it instead of opening one each. tokio's, as it is
+    /// held across the handshake; fair, so that nobody waits for ever. Those that nobody holds or waits for are gone.
+    opening: RefCell<Vec<(Key, Weak<Mutex<()>>)>>,
 }
 
 struct Http2Connection {
@@ -74,6 +74,17 @@ pub(crate) struct Http2Lease {
 }
 
 impl Http2Pool {
+    fn opening(&self, key: Key) -> Rc<Mutex<()>> {
+        let mut all = self.opening.borrow_mut();
+        all.retain(|(_, lock)| lock.strong_count() > 0);
+        let known = all.iter().find(|(of, _)| *of == key).and_then(|(_, lock)| lock.upgrade());
+        known.unwrap_or_else(|| {
+            let lock = Rc::default();
+            all.push((key, Rc::downgrade(&lock)));
+            lock
+        })
+    }
+
     /// A place on a connection that is in use and has room, which is the rule and takes no waiting.
     pub(crate) fn lease_now(&self, generation: u64, address: SocketAddr) -> Option<Http2Lease> {
         let key = Key { generation, address };
@@ -100,7 +111,8 @@ impl Http2Pool {
         if let Some(lease) = self.free(key).await {
             return Ok(Ok(lease));
         }
-        let _opening = self.opening.lock().await;
+        let opening = self.opening(key);
+        let _opening = opening.lock().await;
         // Somebody else may have opened one meanwhile.
         if let Some(lease) = self.free(key).await {
             return Ok(Ok(lease));

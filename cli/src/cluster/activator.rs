@@ -39,7 +39,9 @@ pub fn run(args: &ActivatorArgs) -> Result<Exit, CliError> {
     }
     process::end_with_this_thread("the activator");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(args))
+    let outcome = runtime.block_on(serve(args));
+    process::end(runtime);
+    outcome
 }
 
 /// # Errors

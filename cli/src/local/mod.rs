@@ -60,12 +60,15 @@ pub fn run(args: &LocalArgs) -> Result<Exit, CliError> {
         }
     };
     access::check(config.admin, args)?;
-    state::check(args.state.as_deref())?;
+    let state = state::file(args.state.as_deref(), &file, |name| std::env::var_os(name));
+    let _kept = state::keep(state.as_deref(), args.state.is_some())?;
     logging::start(args.log_format);
     raise_open_files(&config, args);
     process::end_with_this_thread("the control plane");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(&file, args, config))
+    let outcome = runtime.block_on(serve(&file, state, args, config));
+    process::end(runtime);
+    outcome
 }
 
 /// The file with what the command line overrides, if every address in it is free.
@@ -97,17 +100,19 @@ fn raise_open_files(config: &LocalConfig, args: &LocalArgs) {
     }
 }
 
-async fn serve(file: &Path, args: &LocalArgs, config: LocalConfig) -> Result<Exit, CliError> {
+async fn serve(
+    file: &Path,
+    state: Option<PathBuf>,
+    args: &LocalArgs,
+    config: LocalConfig,
+) -> Result<Exit, CliError> {
     let mut signals = Signals::listen().map_err(|error| cannot("listen for signals", &error))?;
     let registry = metrics::registry();
     let keys = Keys::read(args.keys.as_deref()).await?;
     let access = Access::new(keys.ring, &registry).expect("a new registry has no names");
     let admin =
         TcpListener::bind(config.admin).await.map_err(|error| cannot("open the admin port", &error))?;
-    let options = Options {
-        guardian_exe: PathBuf::from("/proc/self/exe"),
-        state: state::file(args.state.as_deref(), file, |name| std::env::var_os(name)),
-    };
+    let options = Options { guardian_exe: PathBuf::from("/proc/self/exe"), state };
     let local = Local::start(config.apps.clone(), options, &registry);
     let activator = reveille_activator::build(
         activator_config(args, &config),

@@ -3,12 +3,12 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs,
+    fs::{self, File},
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
 };
 
-use reveille_controller::local::check_state_file;
+use reveille_controller::local::{check_state_file, lock_state_file};
 
 use crate::exit::{CliError, Exit};
 
@@ -16,14 +16,38 @@ use crate::exit::{CliError, Exit};
 const NAME_MAX: usize = 200;
 
 /// Refuses a file that was named and is of no use. Of one that was not, the log says so: Reveille runs without it.
-pub(super) fn check(named: Option<&Path>) -> Result<(), CliError> {
-    let Some(file) = named else { return Ok(()) };
+fn check(file: &Path) -> Result<(), CliError> {
     check_state_file(file).map_err(|error| {
         let message = format!("the state cannot be kept in {}: {error}", file.display());
-        CliError::new(Exit::BadConfig, message)
-            .details(["nothing was started".to_owned()])
-            .hint("--state names a file that this user may write, in a folder that is there or can be made")
+        refused(
+            message,
+            "--state names a file that this user may write, in a folder that is there or can be made",
+        )
     })
+}
+
+/// Keeps the file for this process until what is returned is dropped.
+///
+/// # Errors
+/// If it was named and is of no use, or another Reveille has it: each would write over what the other has promised.
+pub(super) fn keep(file: Option<&Path>, is_named: bool) -> Result<Option<File>, CliError> {
+    let Some(file) = file else { return Ok(None) };
+    if is_named {
+        check(file)?;
+    }
+    match lock_state_file(file) {
+        Ok(Some(lock)) => Ok(Some(lock)),
+        Ok(None) => {
+            let message = format!("another Reveille keeps its state in {}", file.display());
+            Err(refused(message, "end it, or give each a file of its own: --state FILE"))
+        }
+        // What keeps it from being locked keeps it from being written, too, and is said then.
+        Err(_) => Ok(None),
+    }
+}
+
+fn refused(message: String, hint: &str) -> CliError {
+    CliError::new(Exit::BadConfig, message).details(["nothing was started".to_owned()]).hint(hint)
 }
 
 /// The state file: the one that is named, else one in systemd's `$STATE_DIRECTORY`, `$XDG_STATE_HOME/reveille` or

@@ -7,6 +7,8 @@ pub mod yaml;
 
 use std::io::{self, IsTerminal, Write};
 
+use reveille_core::text::steers;
+
 use self::color::{Paint, Palette};
 use crate::exit::CliError;
 
@@ -98,7 +100,7 @@ pub fn printable(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\t' => ' ',
-            c if c.is_control() => char::REPLACEMENT_CHARACTER,
+            c if steers(c) => char::REPLACEMENT_CHARACTER,
             c => c,
         })
         .collect()

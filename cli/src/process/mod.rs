@@ -12,9 +12,9 @@ pub(crate) mod logging;
 pub(crate) mod metrics;
 pub(crate) mod signals;
 
-use std::io;
+use std::{io, time::Duration};
 
-use tokio::sync::oneshot;
+use tokio::{runtime::Runtime, sync::oneshot};
 
 use self::signals::Signals;
 use crate::exit::{CliError, Exit};
@@ -39,6 +39,11 @@ pub(crate) fn raise_open_files() -> Option<u64> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     Some(if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft })
+}
+
+/// Ends the runtime, with what waits in it for a file system or a resolver: that must not keep the process.
+pub(crate) fn end(runtime: Runtime) {
+    runtime.shutdown_timeout(Duration::from_secs(1));
 }
 
 /// How work in progress came to its end.

@@ -2,8 +2,9 @@
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use reveille_core::api::{
-    AppHistory, AppList, AppStatus, ProblemBody, SleepRequest, WakeRequest, check_keep, check_reason,
+use reveille_core::{
+    api::{AppHistory, AppList, AppStatus, ProblemBody, SleepRequest, WakeRequest, check_keep, check_reason},
+    text::steers,
 };
 
 use super::{
@@ -138,6 +139,6 @@ fn printable_reason(reason: Option<String>) -> Result<Option<String>, Problem> {
 
 /// Text that a client sent, as it may stand in a log line.
 pub(super) fn printable(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: String = text.chars().map(|c| if steers(c) { ' ' } else { c }).collect();
     line.trim().to_owned()
 }

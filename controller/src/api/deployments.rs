@@ -143,12 +143,14 @@ fn success<T>(message: String, deployment: T) -> Json<Success<T>> {
 
 /// The reason as it may stand in a log line, if it has the length it must have.
 fn check_reason(reason: &str) -> Result<String, Problem> {
-    let length = reason.chars().count();
-    if !(1..=REASON_MAX).contains(&length) {
-        let detail = format!("the reason has 1 to {REASON_MAX} characters, this one has {length}");
+    let (length, reason) = (reason.chars().count(), printable(reason));
+    if reason.is_empty() || length > REASON_MAX {
+        let detail = format!(
+            "the reason has 1 to {REASON_MAX} characters, this one has {length} (blanks alone say nothing)"
+        );
         return Err(Problem::new(Kind::BadRequest, detail));
     }
-    Ok(printable(reason))
+    Ok(reason)
 }
 
 fn check_schedule(at: Timestamp, now: Timestamp) -> Result<(), Problem> {

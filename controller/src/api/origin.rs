@@ -94,7 +94,7 @@ fn examine(allowed: &AllowedHosts, request: &Request) -> Result<(), Problem> {
         return Err(foreign(format!("the origin {}", escaped(&text(origin)))));
     }
     // `same-site` passes here for reading: another port of this host is same-site, and cannot read the answer.
-    if let Some(site) = headers.get(SEC_FETCH_SITE) {
+    for site in headers.get_all(SEC_FETCH_SITE) {
         let ours = site == "same-origin" || site == "none";
         // A link on another site to the dashboard is no call: its page tells nothing by itself, and stands in no frame.
         let is_link = request.method().is_safe()

@@ -1,14 +1,20 @@
 //! Reading the file of keys again when it changes. A mounted Secret is replaced by renaming, by no signal, so the file is
 //! looked at.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    io::{self, Read as _},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
-use tokio::{io::AsyncReadExt, time::MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use super::{
     KeyRing,
     file::{self, MAX_BYTES},
 };
+use crate::files::open_regular;
 
 /// How often the file is looked at: a key that was taken out is good for no longer.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -44,6 +50,10 @@ pub async fn follow(
 
 fn take_over(ring: &KeyRing, path: &Path, text: &Result<Vec<u8>, String>) {
     let problems = match text.as_ref().map(|text| file::parse(text)) {
+        Ok(Ok(keys)) if keys.is_empty() && !ring.is_empty() => {
+            tracing::warn!(file = %path.display(), "keys reloaded: there are none in the file any more, and nobody may call the API");
+            return ring.replace(keys);
+        }
         Ok(Ok(keys)) => {
             tracing::info!(file = %path.display(), keys = keys.len(), "keys reloaded");
             return ring.replace(keys);
@@ -60,9 +70,13 @@ fn take_over(ring: &KeyRing, path: &Path, text: &Result<Vec<u8>, String>) {
 /// The bytes of the file, in words what is wrong with it.
 async fn read(path: &Path) -> Result<Vec<u8>, String> {
     let cannot = |error| format!("{} cannot be read: {error}", path.display());
-    let file = tokio::fs::File::open(path).await.map_err(cannot)?;
-    let mut text = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut text).await.map_err(cannot)?;
+    let named = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || {
+        let mut text = Vec::new();
+        open_regular(&named)?.take(MAX_BYTES + 1).read_to_end(&mut text)?;
+        Ok(text)
+    });
+    let text = read.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(cannot)?;
     if text.len() as u64 > MAX_BYTES {
         return Err(format!("{} is longer than {MAX_BYTES} bytes", path.display()));
     }

@@ -8,7 +8,7 @@ use reveille_core::{
 };
 
 use super::Local;
-use crate::traits::{Apps, BoxFuture, DeploymentError, Deployments, last_scaled};
+use crate::traits::{Apps, BoxFuture, DeploymentError, Deployments, Refusal, last_scaled};
 
 /// What `kubernetes` says where there is none.
 const NOT_USED: &str = "not used";
@@ -30,6 +30,10 @@ impl Deployments for Local {
     ) -> BoxFuture<'a, Result<ScaledToZero, DeploymentError>> {
         Box::pin(async move {
             let previous = self.known(which).await?;
+            // Two at a time would each undo what the other has set.
+            let Some(_deciding) = self.schedules.decide(which) else {
+                return Err(Refusal::WrongPhase { app: which.clone(), phase: Phase::FallingAsleep }.into());
+            };
             let schedule = order.scheduled_scale_up.map(|at| Schedule { at, reason: order.reason.clone() });
             // First, so that nothing is put to sleep that would not be woken.
             let before = match &schedule {

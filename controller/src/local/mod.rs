@@ -37,7 +37,7 @@ use prometheus::Registry;
 use reveille_core::{app::AppId, directory::Change};
 use tokio::sync::mpsc;
 
-pub use self::state::check_state_file;
+pub use self::state::{check_state_file, lock_state_file};
 use self::{
     config::LocalApp,
     schedule::Schedules,

@@ -8,7 +8,7 @@
 //! it is looked at every second while anything is to come.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -44,9 +44,24 @@ pub(super) struct Schedules {
     metrics: Arc<Metrics>,
     /// What the file says of that.
     saved: Mutex<BTreeMap<AppId, Savings>>,
+    /// Apps of which it is being decided whether they sleep until a time: theirs is not done before that. A plain lock, held
+    /// to look one up.
+    deciding: Mutex<HashSet<AppId>>,
     /// Held while the file is written, so that two writes do not pass each other.
     writing: tokio::sync::Mutex<()>,
     set: Notify,
+}
+
+/// See [`Schedules::decide`].
+pub(super) struct Deciding<'a> {
+    schedules: &'a Schedules,
+    app: AppId,
+}
+
+impl Drop for Deciding<'_> {
+    fn drop(&mut self) {
+        self.schedules.deciding().remove(&self.app);
+    }
 }
 
 impl Schedules {
@@ -63,9 +78,21 @@ impl Schedules {
             kept: Mutex::new(schedules),
             metrics,
             saved: Mutex::new(savings),
+            deciding: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
             set: Notify::new(),
         }
+    }
+
+    /// Whoever sets the app's for a sleep that may be refused has it for themselves until what is returned is dropped. None
+    /// if somebody has it already.
+    pub(super) fn decide(&self, app: &AppId) -> Option<Deciding<'_>> {
+        let is_new = self.deciding().insert(app.clone());
+        is_new.then(|| Deciding { schedules: self, app: app.clone() })
+    }
+
+    fn deciding(&self) -> MutexGuard<'_, HashSet<AppId>> {
+        self.deciding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where it is known what apps have saved.
@@ -136,8 +163,9 @@ impl Schedules {
     /// Those whose time has come.
     fn due(&self) -> Vec<(AppId, Schedule)> {
         let now = (self.wall)();
+        let deciding = self.deciding();
         let due = |(app, schedule): (&AppId, &Schedule)| {
-            (schedule.at <= now).then(|| (app.clone(), schedule.clone()))
+            (schedule.at <= now && !deciding.contains(app)).then(|| (app.clone(), schedule.clone()))
         };
         self.lock().iter().filter_map(due).collect()
     }

@@ -2,6 +2,7 @@
 
 use std::{cell::Cell, fs};
 
+use futures_util::future::join_all;
 use reveille_core::phase::Phase;
 use reveille_core::scale::{ScaleToZero, ScaleUp};
 use tokio::time::Instant;
@@ -109,6 +110,30 @@ async fn one_whose_time_passed_meanwhile_is_done_at_the_start() {
     bed.until("web Awake").await;
     done(&bed).await;
     assert!(!fs::read_to_string(&file).unwrap().contains("web"), "the file says that it is done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_calls_at_once_the_one_that_is_taken_counts() {
+    let folder = Folder::new("at-once");
+    let mut bed = bed(&folder);
+    let web = AppId::local("web");
+    bed.local.wake(&web, "request".into());
+    bed.until("web Awake").await;
+    // In use for as long as the calls may wait: each is refused, and while one waits nothing comes due.
+    bed.activator.say(1, 1, 0);
+    let calls = (1..=6).map(|second| bed.local.scale_to_zero(&web, zero(Some(after(second)))));
+    for refused in join_all(calls).await {
+        assert!(matches!(refused, Err(DeploymentError::Conflict(_))), "{refused:?}");
+    }
+    assert_eq!(bed.local.get(&web).await.unwrap().schedule, None);
+    assert!(!fs::read_to_string(folder.0.join("state.json")).unwrap().contains("web"));
+
+    bed.activator.say(1, 0, 0);
+    let calls = (1..=6).map(|hour| bed.local.scale_to_zero(&web, zero(Some(after(hour * 3600)))));
+    let taken: Vec<_> = join_all(calls).await.into_iter().filter_map(Result::ok).collect();
+    assert_eq!(taken.len(), 1);
+    let schedule = bed.local.get(&web).await.unwrap().schedule.unwrap();
+    assert_eq!(Some(schedule.at), taken[0].scheduled_scale_up);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,14 +6,16 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use reveille_core::{api::Schedule, app::AppId, cost::Savings};
 use serde::{Deserialize, Serialize};
+
+use crate::files::open_regular;
 
 /// The form of the file. Another one is of another version, and not understood.
 const VERSION: u32 = 1;
@@ -55,7 +57,11 @@ pub(super) struct Kept {
 
 /// Reads the file; nothing is to come if there is none.
 pub(super) fn read(path: &Path) -> Kept {
-    let text = match fs::read(path) {
+    let read = open_regular(path).and_then(|mut file| {
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map(|_| text)
+    });
+    let text = match read {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Kept::default(),
         Err(error) => {
@@ -100,6 +106,8 @@ pub(super) fn write(path: &Path, kept: &Kept) -> io::Result<()> {
         schedules: kept.schedules.iter().map(entry).collect(),
         savings: kept.savings.iter().map(saved).collect(),
     };
+    // What a link leads to is written, not the link.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut text = serde_json::to_vec_pretty(&state).map_err(io::Error::other)?;
     text.push(b'\n');
     let folder = folder(path);
@@ -119,8 +127,7 @@ pub(super) fn write(path: &Path, kept: &Kept) -> io::Result<()> {
 /// # Errors
 /// Why not.
 pub fn check_state_file(path: &Path) -> io::Result<()> {
-    match File::open(path) {
-        Ok(file) if file.metadata()?.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+    match open_regular(path) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
@@ -130,6 +137,21 @@ pub fn check_state_file(path: &Path) -> io::Result<()> {
     let trial = beside(path, ".trial");
     File::create(&trial)?;
     fs::remove_file(&trial)
+}
+
+/// Keeps the file for this process until what is returned is dropped. None if another one has it. Where the file system knows
+/// no locks there are none.
+///
+/// # Errors
+/// If its lock file can be neither made nor opened.
+pub fn lock_state_file(path: &Path) -> io::Result<Option<File>> {
+    fs::create_dir_all(folder(path))?;
+    // A file of its own: the file itself is replaced by each write.
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(beside(path, ".lock"))?;
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(lock)),
+    }
 }
 
 fn folder(path: &Path) -> &Path {
@@ -180,6 +202,23 @@ mod tests {
         );
         let left: Vec<_> = fs::read_dir(folder.join("new")).unwrap().collect();
         assert!(left.is_empty(), "{left:?}");
+    }
+
+    #[test]
+    fn it_is_kept_by_one_process_and_through_a_link() {
+        let Folder(folder) = &Folder::new("lock");
+        let path = folder.join("deeper/state.json");
+        let held = lock_state_file(&path).unwrap();
+        assert!(held.is_some() && lock_state_file(&path).unwrap().is_none());
+        drop(held);
+        assert!(lock_state_file(&path).unwrap().is_some());
+        write(&path, &Kept::default()).unwrap();
+        let link = folder.join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        fs::write(&path, "old").unwrap();
+        write(&link, &Kept::default()).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(fs::read_to_string(&path).unwrap().contains("schedules"));
     }
 
     #[test]

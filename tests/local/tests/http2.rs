@@ -13,7 +13,7 @@ use reveille_tests_local::{
         tools::{curl, h2load},
     },
     h2raw::{Ended, H2},
-    pause,
+    http, pause,
     report::figure,
     until,
     wait::{ms, secs},
@@ -222,6 +222,41 @@ fn a_killed_app_ends_what_it_had_and_is_woken_for_the_rest() {
         assert_eq!(running.answer().unwrap().status(), 200);
     }
     assert_eq!(app.starts(), 2);
+    reveille.stop();
+}
+
+#[test]
+fn what_an_app_never_takes_is_told_from_what_it_may_have_acted_on() {
+    let refusing = App::h2c("refuses").port(H2C).env("ECHO_REFUSE", "1000");
+    let resetting = App::h2c("resets").port(H2C);
+    let reveille = start(&[&refusing, &resetting]);
+    let refused = http::get(refusing.listen, "/");
+    assert_eq!(refused.status(), 502, "{}", refused.text());
+    let body = refused.json();
+    assert!(body["type"].as_str().unwrap().ends_with("/upstream-refused"), "{body}");
+    assert_eq!(body["retriable"], true);
+    let reset = http::get(resetting.listen, "/rst?code=8");
+    let body = reset.json();
+    assert!(body["type"].as_str().unwrap().ends_with("/upstream-closed"), "{body}");
+    assert!(body["detail"].as_str().unwrap().contains("reset the request (CANCEL)"), "{body}");
+    assert_eq!(body["retriable"], false);
+    for app in [&refusing, &resetting] {
+        await_nothing_left(&reveille, &app.name);
+    }
+    reveille.stop();
+}
+
+#[test]
+fn a_change_of_protocol_that_http2_does_not_have_reaches_no_client() {
+    let app = App::h2c("switches").port(H2C);
+    let reveille = start(&[&app]);
+    let mut conn = http::Conn::open(app.listen);
+    // The first status that comes is the final one.
+    let answer = conn.get("/hints?code=101");
+    assert_eq!(answer.status(), 502, "{}", answer.text());
+    assert!(answer.json()["type"].as_str().unwrap().ends_with("/upstream-protocol"), "{}", answer.text());
+    assert_eq!(conn.get("/").text(), "ok", "the connection goes on");
+    await_nothing_left(&reveille, "switches");
     reveille.stop();
 }
 

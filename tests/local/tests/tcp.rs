@@ -107,6 +107,28 @@ fn whoever_goes_the_other_side_sees_it() {
 }
 
 #[test]
+fn one_that_has_sent_all_and_is_gone_is_not_waited_for() {
+    let app = App::tcp("hung", "echo").port(TCP);
+    let reveille = start(&[&app]);
+    assert_eq!(Tcp::open(app.listen).exchange(b"x").unwrap(), b"x");
+    let process = app.await_start(1, SOON);
+    process.signal(Signal::SIGSTOP);
+    let to_app =
+        || reveille.admin.metric("reveille_tunnel_bytes_total", &[("app", "hung"), ("direction", "to-app")]);
+    for n in 1..=20 {
+        let conn = Tcp::open(app.listen);
+        conn.send("y");
+        conn.finish();
+        until("it is passed on", SOON, || to_app() == f64::from(n + 1));
+        conn.reset();
+    }
+    await_nothing_left(&reveille, "hung");
+    process.signal(Signal::SIGCONT);
+    assert_eq!(Tcp::open(app.listen).exchange(b"z").unwrap(), b"z");
+    reveille.stop();
+}
+
+#[test]
 fn what_cannot_be_served_is_reset() {
     let full = App::tcp("full", "echo").port(TCP).env("SLOW_START_MS", "60000").set("hold: {maxRequests: 1}");
     let broken = App::tcp("broken", "echo").port(TCP).command(&["/bin/false"]);

@@ -15,8 +15,8 @@ use http::{Request, Response, StatusCode, Version};
 use http_body::Body;
 
 use super::{
-    AnyLease, Engaged, Interims, MAX_REPEATS, Outcome, Target, body_broke_off, closed, connected, head_of,
-    is_replayable, not_http, suspect,
+    AnyLease, CLOSED, Engaged, Interims, MAX_REPEATS, Outcome, Target, body_broke_off, closed, connected,
+    head_of, is_replayable, not_http, refused, suspect,
 };
 use crate::{
     http2::{BodySender, Failed, RecvBody},
@@ -122,6 +122,8 @@ enum Failure {
     Protocol(h2::Error),
     /// Interim responses without end.
     Endless,
+    /// A change to another protocol, which HTTP/2 does not have.
+    Switching,
     /// The connection broke.
     Broken,
 }
@@ -198,6 +200,10 @@ fn poll_interim(
             sender.body_mut().permit();
             cx.waker().wake_by_ref();
         }
+        // Of a client on HTTP/1.1 it would be the end of HTTP (RFC 9113, 8.6).
+        if informational.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Failure::Switching);
+        }
         interims.pass(informational);
         if interims.count > ENDLESS_INTERIM {
             return Err(Failure::Endless);
@@ -244,10 +250,14 @@ fn gave_up(app: &WorkerApp, caller: &Caller, chosen: &Chosen, failure: Failure) 
         Failure::Endless => {
             not_http(app, "HTTP/2", &"a thousand interim responses came and no final one").into()
         }
-        Failure::Refused | Failure::NotProcessed | Failure::Reset(_) => closed(app).into(),
+        Failure::Switching => {
+            not_http(app, "HTTP/2", &"it answered 101, which HTTP/2 does not have (RFC 9113, 8.6)").into()
+        }
+        Failure::Refused | Failure::NotProcessed => refused(app).into(),
+        Failure::Reset(reason) => closed(app, &format!("reset the request ({reason:?})")).into(),
         Failure::Broken => {
             suspect(app, chosen);
-            closed(app).into()
+            closed(app, CLOSED).into()
         }
     }
 }

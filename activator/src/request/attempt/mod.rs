@@ -206,14 +206,27 @@ fn suspect(app: &WorkerApp, chosen: &Chosen) {
     }
 }
 
-/// The app closed the connection before it answered.
-fn closed(app: &WorkerApp) -> Error {
+/// What [`closed`] says of a connection that ended.
+const CLOSED: &str = "closed the connection";
+
+/// The app did that before it answered.
+fn closed(app: &WorkerApp, did: &str) -> Error {
     let id = &app.app.id;
     let detail = format!(
-        "{id} closed the connection before it answered and may have acted on the request, so it is not repeated; see `{}`",
+        "{id} {did} before it answered and may have acted on the request, so it is not repeated; see `{}`",
         id.shown_by()
     );
     Error::new(Kind::UpstreamClosed, detail).for_app(id)
+}
+
+/// The app says that it did not act on the request, again and again.
+fn refused(app: &WorkerApp) -> Error {
+    let id = &app.app.id;
+    let detail = format!(
+        "{id} did not take the request, each time that it was sent, and has not acted on it; see `{}`",
+        id.shown_by()
+    );
+    Error::new(Kind::UpstreamRefused, detail).for_app(id)
 }
 
 /// Interim responses without end.

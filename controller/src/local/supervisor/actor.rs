@@ -88,6 +88,8 @@ pub(super) struct Announced {
     pub(super) by_hand: bool,
     /// Whether requests wake the app after it.
     pub(super) wake_on_request: bool,
+    /// Somebody has asked since to keep the app awake: that holds for the wake which follows.
+    pub(super) pinned_since: bool,
 }
 
 /// Whether the app died soon after it was awake the last time, too.
@@ -181,6 +183,9 @@ impl<R: Runner> Actor<R> {
                 let answer = self.asked_to_wake(trigger, caller);
                 if let (Ok(()), Some(keep)) = (&answer, keep) {
                     self.pin = Some(Moment::now().after(keep));
+                    if let State::Awake { announced: Some(announced), .. } = &mut self.state {
+                        announced.pinned_since = true;
+                    }
                     self.publish();
                 }
                 if let Some(reply) = reply {

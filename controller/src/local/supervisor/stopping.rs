@@ -27,12 +27,11 @@ impl<R: Runner> Actor<R> {
         let State::Awake { announced: announced @ None, .. } = &mut self.state else {
             return Err(Abort::NotAwake(phase));
         };
-        *announced = Some(match *occasion {
-            Occasion::Idle { .. } => {
-                Announced { epoch, by_hand: false, wake_on_request: self.wake_on_request }
-            }
-            Occasion::ByHand { wake_on_request } => Announced { epoch, by_hand: true, wake_on_request },
-        });
+        let (by_hand, wake_on_request) = match *occasion {
+            Occasion::Idle { .. } => (false, self.wake_on_request),
+            Occasion::ByHand { wake_on_request } => (true, wake_on_request),
+        };
+        *announced = Some(Announced { epoch, by_hand, wake_on_request, pinned_since: false });
         self.publish();
         Ok(())
     }
@@ -57,7 +56,9 @@ impl<R: Runner> Actor<R> {
         }
         self.wake_on_request = announced.wake_on_request;
         // Over, if it was found idle; else called off by whoever puts it to sleep.
-        self.pin = None;
+        if !announced.pinned_since {
+            self.pin = None;
+        }
         if !self.wake_on_request {
             self.wanted.take_if(|(_, caller)| *caller == Caller::Request);
         }

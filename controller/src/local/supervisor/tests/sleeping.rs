@@ -132,6 +132,34 @@ async fn requests_do_not_wake_an_app_that_was_put_to_sleep_so_until_a_hand_does(
 }
 
 #[tokio::test(start_paused = true)]
+async fn how_long_to_keep_it_awake_holds_if_it_was_asked_after_the_sleep() {
+    let mut bed = Bed::web();
+    let keep = async |bed: &Bed| {
+        let wake = |reply| Message::Wake {
+            trigger: "hand".into(),
+            caller: Caller::Hand,
+            keep: Some(Duration::from_secs(600)),
+            reply: Some(reply),
+        };
+        assert_eq!(bed.handle.ask(wake).await, Some(Ok(())));
+    };
+    bed.make_awake().await;
+    keep(&bed).await;
+    bed.announce(1, BY_HAND).await.unwrap();
+    bed.set_zero(bed.view().version).await.unwrap();
+    assert!(bed.view().pin.is_none(), "who puts it to sleep ends that");
+    bed.until_phase(Phase::Asleep).await;
+
+    bed.make_awake().await;
+    bed.announce(2, BY_HAND).await.unwrap();
+    keep(&bed).await;
+    bed.set_zero(bed.view().version).await.unwrap();
+    let launch = bed.launched().await;
+    bed.make_ready(&launch).await;
+    assert!(bed.view().pin.is_some(), "the wake follows the sleep, and that with it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_changed_command_waits_for_the_next_wake_and_a_changed_policy_does_not() {
     let mut bed = Bed::web();
     let old = bed.make_awake().await;

@@ -66,7 +66,8 @@ pub(super) async fn answer(
             body.send_trailers(valid.collect())
         }
         "/hints" => {
-            let hint = Response::builder().status(103).header(header::LINK, "</style.css>; rel=preload");
+            let code = query(&request, "code").unwrap_or(103_u16);
+            let hint = Response::builder().status(code).header(header::LINK, "</style.css>; rel=preload");
             let hint = hint.body(()).expect("the status and the field are valid");
             for _ in 0..query(&request, "count").unwrap_or(1) {
                 respond.send_informational(hint.clone())?;
