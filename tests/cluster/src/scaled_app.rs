@@ -1,10 +1,14 @@
 //! A `ScaledApp` as its users see it: its status, its conditions, its Events.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
+use futures_util::StreamExt as _;
 use kube::{
     Api, Client,
-    api::{DeleteParams, DynamicObject, GetParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, GetParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
@@ -87,6 +91,26 @@ impl ScaledApp {
         Status(
             object.unwrap_or_else(|error| panic!("ScaledApp {}: {error}", self.name)).data["status"].clone(),
         )
+    }
+
+    /// Returns as the API server tells that it has come to that phase, as its watchers hear it.
+    ///
+    /// # Panics
+    /// If that is not told within a minute.
+    pub async fn comes_to(&self, phase: &str) {
+        let now = self.object().await.expect("it exists");
+        let version = now.metadata.resource_version.expect("the API server gives it one");
+        let only = WatchParams::default().fields(&format!("metadata.name={}", self.name)).timeout(60);
+        let told = self.api.watch(&only, &version).await;
+        let mut told = pin!(told.unwrap_or_else(|error| panic!("ScaledApp {}: {error}", self.name)));
+        while let Some(event) = told.next().await {
+            if let Ok(WatchEvent::Modified(object)) = event
+                && object.data["status"]["phase"] == phase
+            {
+                return;
+            }
+        }
+        panic!("ScaledApp {} never came to {phase}", self.name);
     }
 
     /// Changes its spec by a merge patch.

@@ -142,8 +142,14 @@ pub(crate) async fn etcd_hangs_as_an_app_falls_asleep(t: Context) {
     let mut falling = 0;
     for step in 0..STEPS {
         app.call().await;
-        // The idle time, and then further into the protocol each time.
-        tokio::time::sleep(ms(500 + step * 40)).await;
+        if step % 2 == 0 {
+            // It has been announced; and then further into the protocol each time.
+            app.scaled.comes_to("FallingAsleep").await;
+            tokio::time::sleep(ms(step * 5)).await;
+        } else {
+            // About when its idle time is over, before the announcement and after it.
+            tokio::time::sleep(ms(480 + step * 20)).await;
+        }
         t.cluster.pause_etcd().await;
         // What the API server has heard of etcd so far.
         falling += u64::from(app.scaled.remembered_status().await.phase() == Some("FallingAsleep"));
