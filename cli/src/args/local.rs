@@ -37,7 +37,7 @@ pub struct LocalArgs {
     #[arg(long)]
     pub allow_anonymous: bool,
 
-    /// Where to keep scheduled wakes [default: by the name of the file, in $STATE_DIRECTORY or ~/.local/state/reveille]
+    /// Where to keep what outlives it, such as scheduled wakes [default: by the name of the file, in $STATE_DIRECTORY or ~/.local/state/reveille]
     #[arg(long, env = "REVEILLE_STATE", value_name = "FILE")]
     pub state: Option<PathBuf>,
 

@@ -39,7 +39,9 @@ impl Local {
     ) -> Result<(), Refusal> {
         let handle = self.table.handle(app).ok_or_else(|| Refusal::UnknownApp(app.clone()))?;
         let wake = |reply| Message::Wake { trigger, caller: Caller::Hand, keep, reply: Some(reply) };
-        handle.ask(wake).await.unwrap_or(Err(Refusal::Stopping))
+        handle.ask(wake).await.unwrap_or(Err(Refusal::Stopping))?;
+        self.schedules.keep_wake_on_request(app, true).await;
+        Ok(())
     }
 
     /// Puts the app to sleep by the protocol; of one that is asleep it only says whether requests wake it.
@@ -58,7 +60,9 @@ impl Local {
                 self.table.put_to_sleep(app, occasion, reason).await
             }
         };
-        done.map_err(|abort| self.refusal(app, &abort))
+        done.map_err(|abort| self.refusal(app, &abort))?;
+        self.schedules.keep_wake_on_request(app, wakes).await;
+        Ok(())
     }
 
     /// Calls off the wake that is scheduled, if one is: a later call replaces it.

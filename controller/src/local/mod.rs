@@ -81,6 +81,11 @@ impl Local {
     fn start_with<R: Runner>(apps: Vec<Arc<LocalApp>>, runner: R, schedules: Schedules) -> Arc<Self> {
         let table = Table::new(schedules.metrics(), runner);
         table.reload(apps);
+        // Before anybody can call them. The answer is of no interest: all apps sleep now.
+        for app in schedules.asleep_by_hand() {
+            let (reply, _) = tokio::sync::oneshot::channel();
+            table.tell(&app, Message::WakeOnRequest { wakes: false, reply });
+        }
         let local = Arc::new(Self { table, schedules, feed: Feed::new() });
         tokio::spawn(watch::run(Arc::clone(&local)));
         tokio::spawn(schedule::run(Arc::clone(&local)));

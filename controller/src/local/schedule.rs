@@ -8,7 +8,7 @@
 //! it is looked at every second while anything is to come.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -44,6 +44,8 @@ pub(super) struct Schedules {
     metrics: Arc<Metrics>,
     /// What the file says of that.
     saved: Mutex<BTreeMap<AppId, Savings>>,
+    /// Which apps requests do not wake, as the file has it.
+    asleep_by_hand: Mutex<BTreeSet<AppId>>,
     /// Apps of which it is being decided whether they sleep until a time: theirs is not done before that. A plain lock, held
     /// to look one up.
     deciding: Mutex<HashSet<AppId>>,
@@ -67,7 +69,8 @@ impl Drop for Deciding<'_> {
 impl Schedules {
     /// Those of the file. Without a file nothing can be scheduled.
     pub(super) fn load(file: Option<PathBuf>, wall: fn() -> Timestamp, metrics: Arc<Metrics>) -> Self {
-        let Kept { schedules, savings } = file.as_deref().map(state::read).unwrap_or_default();
+        let Kept { schedules, savings, asleep_by_hand } =
+            file.as_deref().map(state::read).unwrap_or_default();
         metrics.restore(savings.clone());
         for (app, schedule) in &schedules {
             tracing::info!(app = %app, at = %schedule.at, reason = schedule.reason, "a wake is scheduled");
@@ -78,6 +81,7 @@ impl Schedules {
             kept: Mutex::new(schedules),
             metrics,
             saved: Mutex::new(savings),
+            asleep_by_hand: Mutex::new(asleep_by_hand),
             deciding: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
             set: Notify::new(),
@@ -135,9 +139,28 @@ impl Schedules {
         written.map(|()| before)
     }
 
+    /// Which apps requests do not wake.
+    pub(super) fn asleep_by_hand(&self) -> BTreeSet<AppId> {
+        self.asleep_by_hand.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps that requests wake the app or do not. Without a file there is nothing to keep.
+    pub(super) async fn keep_wake_on_request(&self, app: &AppId, wakes: bool) {
+        let _writing = self.writing.lock().await;
+        let is_news = {
+            let mut all = self.asleep_by_hand.lock().unwrap_or_else(PoisonError::into_inner);
+            if wakes { all.remove(app) } else { all.insert(app.clone()) }
+        };
+        let Some(file) = self.file.clone().filter(|_| is_news) else { return };
+        let schedules = self.lock().clone();
+        if let Err(error) = self.write(file, schedules).await {
+            tracing::error!(app = %app, wake_on_request = wakes, "that is not kept, and after a restart it is as before: {error}");
+        }
+    }
+
     async fn write(&self, file: PathBuf, schedules: BTreeMap<AppId, Schedule>) -> Result<(), String> {
         let savings = self.metrics.all_savings();
-        let kept = Kept { schedules, savings: savings.clone() };
+        let kept = Kept { schedules, savings: savings.clone(), asleep_by_hand: self.asleep_by_hand() };
         let shown = file.display().to_string();
         // Writing waits for the disk, and this thread has apps to wake.
         let written = tokio::task::spawn_blocking(move || state::write(&file, &kept)).await;

@@ -113,6 +113,23 @@ async fn one_whose_time_passed_meanwhile_is_done_at_the_start() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_app_that_requests_do_not_wake_stays_so_over_a_restart() {
+    let folder = Folder::new("by-hand");
+    let web = AppId::local("web");
+    let asleep = ScaleToZero { wake_on_request: false, ..zero(None) };
+    bed(&folder).local.scale_to_zero(&web, asleep).await.unwrap();
+    let mut again = bed(&folder);
+    again.local.wake(&web, "request".into());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let app = again.local.get(&web).await.unwrap();
+    assert_eq!((app.phase, app.wake_on_request), (Phase::Asleep, false));
+    again.local.scale_up(&web, ScaleUp { replicas: 1, reason: "day".into() }).await.unwrap();
+    again.until("web Awake").await;
+    assert!(!fs::read_to_string(folder.0.join("state.json")).unwrap().contains("asleep_by_hand"));
+    assert!(bed(&folder).local.get(&web).await.unwrap().wake_on_request, "a hand has lifted that");
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_many_calls_at_once_the_one_that_is_taken_counts() {
     let folder = Folder::new("at-once");
     let mut bed = bed(&folder);

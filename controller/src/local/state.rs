@@ -1,10 +1,11 @@
-//! The state file: what has to outlive this process, which is the wakes that are to come and what apps have saved.
+//! The state file: what has to outlive this process, which is the wakes that are to come, which apps requests do not wake, and
+//! what apps have saved.
 //!
 //! It is written whole to a file beside it, flushed to the disk and renamed: after a crash at any moment there is the
 //! old one or the new one. One that cannot be understood is put aside, not overwritten, and said in the log.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _, Write},
@@ -28,6 +29,9 @@ struct State {
     /// Of an older Reveille there are none.
     #[serde(default)]
     savings: Vec<Saved>,
+    /// Of an older Reveille there are none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    asleep_by_hand: BTreeSet<AppId>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,6 +57,8 @@ pub(super) struct Kept {
     pub(super) schedules: BTreeMap<AppId, Schedule>,
     /// What each app has saved.
     pub(super) savings: BTreeMap<AppId, Savings>,
+    /// Which apps requests do not wake.
+    pub(super) asleep_by_hand: BTreeSet<AppId>,
 }
 
 /// Reads the file; nothing is to come if there is none.
@@ -91,6 +97,7 @@ fn parse(text: &[u8]) -> Result<Kept, String> {
     Ok(Kept {
         schedules: state.schedules.into_iter().map(|entry| (entry.app, entry.schedule)).collect(),
         savings: state.savings.into_iter().map(|saved| (saved.app, saved.savings)).collect(),
+        asleep_by_hand: state.asleep_by_hand,
     })
 }
 
@@ -105,6 +112,7 @@ pub(super) fn write(path: &Path, kept: &Kept) -> io::Result<()> {
         version: VERSION,
         schedules: kept.schedules.iter().map(entry).collect(),
         savings: kept.savings.iter().map(saved).collect(),
+        asleep_by_hand: kept.asleep_by_hand.clone(),
     };
     // What a link leads to is written, not the link.
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -181,7 +189,11 @@ mod tests {
         let mut savings = Savings::default();
         savings.add(std::time::Duration::from_secs(7), 1, None);
         let web = AppId::local("web");
-        let kept = Kept { schedules: [(web.clone(), schedule)].into(), savings: [(web, savings)].into() };
+        let kept = Kept {
+            schedules: [(web.clone(), schedule)].into(),
+            savings: [(web.clone(), savings)].into(),
+            asleep_by_hand: [web].into(),
+        };
         write(&path, &kept).unwrap();
         assert_eq!(read(&path), kept);
         write(&path, &Kept::default()).unwrap();
@@ -245,7 +257,7 @@ mod tests {
             let kept = BTreeMap::from([entry("api"), entry("web")]);
             let schedules: Vec<_> =
                 kept.iter().map(|(app, schedule)| Entry { app: app.clone(), schedule: schedule.clone() }).collect();
-            let mut text = serde_json::to_vec_pretty(&State { version: VERSION, schedules, savings: Vec::new() }).unwrap();
+            let mut text = serde_json::to_vec_pretty(&State { version: VERSION, schedules, savings: Vec::new(), asleep_by_hand: BTreeSet::new() }).unwrap();
             let at = at % text.len();
             if cut { text.truncate(at) } else { text[at] = byte }
             if let Ok(read) = parse(&text) {

@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 use reveille_tests_local::{
     App, Reveille,
     app::file,
+    http, ports, product,
     scratch::Scratch,
     until,
     wait::{ms, pause, secs},
@@ -31,14 +32,14 @@ fn order(at: &str) -> Value {
 struct Bed {
     app: App,
     state: std::path::PathBuf,
-    _folder: Scratch,
+    folder: Scratch,
 }
 
 impl Bed {
     fn new() -> Self {
         let folder = Scratch::new("state");
         let app = App::slow("web").set("idle: {ttl: never}");
-        Self { app, state: folder.file("deep/state.json"), _folder: folder }
+        Self { app, state: folder.file("deep/state.json"), folder }
     }
 
     #[track_caller]
@@ -125,5 +126,30 @@ fn a_state_file_that_is_broken_is_put_aside() {
     let reveille = bed.start();
     assert!(reveille.log().contains("the state file cannot be understood"), "{}", reveille.log());
     assert!(bed.state.with_extension("json.broken").exists());
+    reveille.stop();
+}
+
+#[test]
+fn what_was_asked_by_hand_holds_over_a_kill_and_the_state_has_one_keeper() {
+    let bed = Bed::new();
+    let mut reveille = bed.start();
+    let asleep = json!({"reason": "weekend", "wake_on_request": false});
+    assert_eq!(call(&reveille, "web", "scale-to-zero", Some(&asleep)).0, 200);
+    let yaml = format!("admin: 127.0.0.1:{}\n{}", ports::free(), file(&[&App::slow("other")]));
+    let other = bed.folder.write("other.yaml", &yaml);
+    let mut second = Command::new(product::reveille());
+    second.args(["local", "--state"]).args([&bed.state, &other]).env("NO_COLOR", "1");
+    let refused = second.output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(64), "{said}");
+    assert!(said.contains("another Reveille keeps its state in") && said.contains("--state FILE"), "{said}");
+    reveille.signal(Signal::SIGKILL);
+    reveille.await_end(SOON);
+    drop(reveille);
+
+    let reveille = bed.start();
+    assert_eq!(http::get(bed.app.listen, "/").status(), 503, "requests do not wake it");
+    assert_eq!(reveille.cli(&["wake", "web", "--wait"]).status.code(), Some(0));
+    assert_eq!(http::get(bed.app.listen, "/").status(), 200);
     reveille.stop();
 }
