@@ -3,7 +3,7 @@
 //! The content type is insisted on: a web page of another site may send a `text/plain` body without asking
 //! first, but not `application/json`.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use axum::{
     body::{self, Body, Bytes},
@@ -11,7 +11,11 @@ use axum::{
 };
 use http::{HeaderMap, header};
 use http_body_util::LengthLimitError;
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned, MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
 
 use super::problem::{Kind, Problem, escaped};
 
@@ -61,15 +65,42 @@ async fn object<T: DeserializeOwned>(request: Request) -> Result<Option<T>, Prob
 /// As a map first: serde would take a list for a struct, too.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let unusable = |why: String| Problem::new(Kind::BadRequest, format!("the body cannot be used: {why}"));
-    let object: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(bytes).map_err(|error| unusable(error.to_string()))?;
+    let Object(object) = serde_json::from_slice(bytes).map_err(|error| unusable(error.to_string()))?;
     // What is wrong with a time or a number says little without the name of its field.
-    serde_path_to_error::deserialize(serde_json::Value::from(object)).map_err(|error| {
-        match error.path().to_string() {
-            whole if whole == "." => unusable(error.into_inner().to_string()),
-            field => unusable(format!("{field}: {}", error.into_inner())),
-        }
+    serde_path_to_error::deserialize(Value::from(object)).map_err(|error| match error.path().to_string() {
+        whole if whole == "." => unusable(error.into_inner().to_string()),
+        field => unusable(format!("{field}: {}", error.into_inner())),
     })
+}
+
+/// A JSON object whose fields are each there once: which of two would count, readers of JSON do not agree on.
+struct Object(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Object, A::Error> {
+                let mut object = Map::new();
+                while let Some((name, value)) = fields.next_entry::<String, Value>()? {
+                    if object.contains_key(&name) {
+                        return Err(de::Error::custom(format_args!("the field {name:?} is there twice")));
+                    }
+                    object.insert(name, value);
+                }
+                Ok(Object(object))
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
 }
 
 async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
@@ -131,5 +162,7 @@ mod tests {
         let wrong = parse::<ScaleUp>(br#"{"reason": "x"}"#).unwrap_err();
         assert_eq!(said(wrong), "the body cannot be used: missing field `replicas`");
         assert!(parse::<ScaleUp>(b"[1, \"x\"]").is_err());
+        let twice = parse::<ScaleUp>(br#"{"reason": "x", "replicas": 1, "reason": "y"}"#).unwrap_err();
+        assert!(said(twice).contains("the field \"reason\" is there twice"));
     }
 }

@@ -123,7 +123,7 @@ async fn bad_bodies() {
         (&[JSON], r#"{"for": "2"}"#, 400, "500ms, 90s"),
         (&[JSON], r#"{"for": "999ms"}"#, 400, "from 1s to 30d, this is 999ms"),
         (&[JSON], r#"{"for": "31d"}"#, 400, "from 1s to 30d"),
-        (&[JSON], "[null, \"2h\"]", 400, "expected a map"),
+        (&[JSON], "[null, \"2h\"]", 400, "expected a JSON object"),
         (&[JSON], &long_reason, 400, "200 characters"),
         (&[("content-type", "text/plain")], "{}", 415, "text/plain"),
         (&[], "{}", 415, "no content type"),
