@@ -68,9 +68,7 @@ fn run(cli: Cli, console: &mut Console) -> Result<Exit, CliError> {
     match cli.command {
         Command::Local(args) => local::run(&args),
         Command::Activator(args) => cluster::activator::run(&args),
-        Command::Check(args) => {
-            Ok(commands::check::check(&args.config.path(std::env::var_os("REVEILLE_CONFIG"))))
-        }
+        Command::Check(args) => Ok(commands::check::check(&args.config.path())),
         Command::Status(args) => {
             call(&client()?, async |client| commands::status::run(client, args, output, console).await)
         }
@@ -117,6 +115,5 @@ fn call(
     client: &Client,
     command: impl AsyncFnOnce(&Client) -> Result<(), CliError>,
 ) -> Result<Exit, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(command(client)).map(|()| Exit::Ok)
+    process::run(async { command(client).await.map(|()| Exit::Ok) })
 }

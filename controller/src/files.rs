@@ -1,9 +1,9 @@
-//! Opening files that people name: those of keys and of state are read again and again, which only a regular file is good for,
+//! Reading files that people name: those of keys and of state are read again and again, which only a regular file is good for,
 //! and a pipe would hold whoever opens it for as long as nobody writes.
 
 use std::{
     fs::{File, OpenOptions},
-    io,
+    io::{self, Read as _},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -23,6 +23,16 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file, so it could not be read again"))
+}
+
+/// Reads a regular file, or a link to one: as many bytes as there are, `limit` at most.
+///
+/// # Errors
+/// As of [`open_regular`], or if it cannot be read to its end.
+pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! | [`feed`] | what happens to apps, for people who watch |
 //! | [`keys`] | the keys by which the API is called |
 //! | [`metrics`] | the control plane's metrics |
-//! | `files` | opening files that people name |
+//! | `files` | reading files that people name |
 //! | [`local`] | the world as processes on one machine |
 //! | [`cluster`] | the world as Kubernetes |
 //! | [`api`] | the admin port |

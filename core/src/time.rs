@@ -28,13 +28,16 @@ fn has_form(text: &str) -> bool {
                 other => byte == other,
             })
     };
-    let fraction =
-        rest.strip_prefix('.').map_or(0, |digits| digits.bytes().take_while(u8::is_ascii_digit).count());
-    let has_fraction = rest.starts_with('.');
-    if has_fraction && fraction == 0 {
-        return false;
-    }
-    let offset = &rest[if has_fraction { fraction + 1 } else { 0 }..];
+    let offset = match rest.strip_prefix('.') {
+        None => rest,
+        Some(fraction) => {
+            let offset = fraction.trim_start_matches(|digit: char| digit.is_ascii_digit());
+            if offset.len() == fraction.len() {
+                return false;
+            }
+            offset
+        }
+    };
     let in_range = |offset: &str| &offset[1..3] <= "23" && &offset[4..] <= "59";
     like(date_time, "0000-00-00T00:00:00")
         && (offset.eq_ignore_ascii_case("Z")

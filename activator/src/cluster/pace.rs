@@ -88,8 +88,8 @@ impl Pace {
         match outcome {
             Outcome::Up | Outcome::Down | Outcome::Raised => self.from = now + jittered(LOOK_EVERY),
             Outcome::Listed | Outcome::LookAtOnce => self.from = now,
-            // One who lost a race sees soon what the other made of it.
             Outcome::Refused => self.from = now + jittered(REFUSED),
+            // One who lost a race sees soon what the other made of it.
             Outcome::LookSoon | Outcome::Conflict => self.from = now + growing(STOPPING),
             Outcome::Unavailable => self.trouble_until = now + jittered(growing(UNAVAILABLE)),
             Outcome::Forbidden => self.trouble_until = now + jittered(growing(FORBIDDEN)),

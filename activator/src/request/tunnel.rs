@@ -6,8 +6,9 @@
 //! [`SILENCE`]; a port scan or a TCP probe is not.
 //!
 //! The end of one side is passed on, and the other may go on: a client that has sent all waits for the answer,
-//! however long that takes, unless its kernel says that it is gone. But an app that has ended may be gone altogether, which looks the same from here;
-//! what its client does not use within [`HalfClosed`]'s time is closed, or it would count as work for ever.
+//! however long that takes, unless its kernel says that it is gone. But an app that has ended may be gone altogether,
+//! which looks the same from here; what its client does not use within [`HalfClosed`]'s time is closed, or it would
+//! count as work for ever.
 
 use std::{future::poll_fn, io, pin::pin, rc::Rc, task::Poll, time::Duration};
 

@@ -94,9 +94,14 @@ pub struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Where it is, `variable` being what `REVEILLE_CONFIG` says. Not read by clap, to which the file of the
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        self.path_by(std::env::var_os("REVEILLE_CONFIG"))
+    }
+
+    /// The same, `variable` being what `REVEILLE_CONFIG` says. Not read by clap, to which the file of the
     /// variable and one that is named would contradict each other.
-    pub fn path(&self, variable: Option<OsString>) -> PathBuf {
+    pub(super) fn path_by(&self, variable: Option<OsString>) -> PathBuf {
         let variable = || variable.filter(|value| !value.is_empty()).map(PathBuf::from);
         let named = self.file.clone().or_else(|| self.config.clone());
         named.or_else(variable).unwrap_or_else(|| "reveille.yaml".into())

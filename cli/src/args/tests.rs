@@ -38,7 +38,7 @@ fn local_has_its_defaults_and_options() {
     let line = "reveille local -c x.yaml --admin 127.0.0.1:1 --drain 1m --hold-max-requests 0 \
                 --hold-max-bytes 1Gi --workers 2 --access-log --log-format json --keys keys --allow-anonymous --state state.json";
     let Command::Local(args) = parse(line).unwrap().command else { panic!() };
-    assert_eq!(args.config.path(None), PathBuf::from("x.yaml"));
+    assert_eq!(args.config.path_by(None), PathBuf::from("x.yaml"));
     assert_eq!((args.keys, args.state), (Some("keys".into()), Some("state.json".into())));
     assert!(args.allow_anonymous);
     assert_eq!((args.workers, args.access_log, args.log_format), (Some(2), true, LogFormat::Json));
@@ -67,7 +67,7 @@ fn a_configuration_file_is_named_in_any_way() {
             Command::Local(args) => args.config,
             _ => panic!("{line}"),
         };
-        config.path(variable.map(Into::into)).to_str().unwrap().to_owned()
+        config.path_by(variable.map(Into::into)).to_str().unwrap().to_owned()
     };
     for command in ["reveille check", "reveille local"] {
         assert_eq!(file(command, None), "reveille.yaml");

@@ -38,10 +38,7 @@ pub fn run(args: &ActivatorArgs) -> Result<Exit, CliError> {
         tracing::warn!("the limit on open files cannot be read");
     }
     process::end_with_this_thread("the activator");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(serve(args));
-    process::end(runtime);
-    outcome
+    process::run(serve(args))
 }
 
 /// # Errors

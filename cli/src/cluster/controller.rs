@@ -53,8 +53,7 @@ pub fn run(args: &ControllerArgs) -> Result<Exit, CliError> {
     logging::start(args.log_format);
     process::end_with_this_thread("the controller");
     // One thread: what is dropped as the lease is lost has then ended.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(async {
+    process::run(async {
         let api = kube::Config::infer().await.map_err(|error| {
             CliError::new(Exit::BadConfig, format!("there is no way to an API server: {error}"))
                 .hint("run it in a pod, or set KUBECONFIG")
@@ -63,9 +62,7 @@ pub fn run(args: &ControllerArgs) -> Result<Exit, CliError> {
             Task::GiveBackAll(namespaces) => give_back_all(api, &namespaces).await,
             Task::Control(config) => control(api, &config).await,
         }
-    });
-    process::end(runtime);
-    outcome
+    })
 }
 
 enum Task {

@@ -50,7 +50,7 @@ use crate::{
 /// # Errors
 /// If the file is wrong or a port is taken: nothing was started. If the process cannot go on.
 pub fn run(args: &LocalArgs) -> Result<Exit, CliError> {
-    let file = args.config.path(std::env::var_os("REVEILLE_CONFIG"));
+    let file = args.config.path();
     let config = match load(&file, args) {
         Ok(config) => config,
         Err(problems) => {
@@ -65,10 +65,7 @@ pub fn run(args: &LocalArgs) -> Result<Exit, CliError> {
     logging::start(args.log_format);
     raise_open_files(&config, args);
     process::end_with_this_thread("the control plane");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(serve(&file, state, args, config));
-    process::end(runtime);
-    outcome
+    process::run(serve(&file, state, args, config))
 }
 
 /// The file with what the command line overrides, if every address in it is free.

@@ -14,7 +14,7 @@ pub(crate) mod signals;
 
 use std::{io, time::Duration};
 
-use tokio::{runtime::Runtime, sync::oneshot};
+use tokio::sync::oneshot;
 
 use self::signals::Signals;
 use crate::exit::{CliError, Exit};
@@ -41,9 +41,12 @@ pub(crate) fn raise_open_files() -> Option<u64> {
     Some(if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft })
 }
 
-/// Ends the runtime, with what waits in it for a file system or a resolver: that must not keep the process.
-pub(crate) fn end(runtime: Runtime) {
+/// Runs to its end in a runtime of one thread. What waits there for a file system or a resolver does not keep the process.
+pub(crate) fn run(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(command);
     runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
 }
 
 /// How work in progress came to its end.

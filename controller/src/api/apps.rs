@@ -91,6 +91,7 @@ pub(super) async fn wake(
     let reason = printable_reason(request.reason)?;
     let keep = request.keep.map(check_keep).transpose();
     let keep = keep.map_err(|why| Problem::new(Kind::BadRequest, format!("`for` is wrong: {why}")))?;
+    let keep = keep.map(|keep| keep.0);
     let trigger = match &reason {
         Some(reason) => format!("admin API: {reason}"),
         None => "admin API".to_owned(),
@@ -98,9 +99,7 @@ pub(super) async fn wake(
     let reason = reason.unwrap_or_default();
     let change =
         Change { caller, action: "wake", app: app.clone(), reason, witnesses: state.witnesses.clone() };
-    let status = change
-        .make(async move { Ok(state.apps.wake(&app, trigger, keep.map(|keep| keep.0)).await?) })
-        .await?;
+    let status = change.make(async move { Ok(state.apps.wake(&app, trigger, keep).await?) }).await?;
     Ok((StatusCode::ACCEPTED, Json(status)))
 }
 

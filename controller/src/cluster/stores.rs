@@ -290,6 +290,12 @@ impl Stores {
         all
     }
 
+    /// Whether a scale-up of the Deployment is to come, whoever names it.
+    pub(crate) fn is_scheduled(&self, deployment: &AppId) -> bool {
+        let found = self.of(&deployment.namespace).and_then(|scope| scope.deployments.get(&key(deployment)));
+        found.is_some_and(|found| deployments::is_scheduled(&found.metadata))
+    }
+
     /// The apps that lay claim to something that this one does, itself included.
     pub(crate) fn rivals(&self, app: &ScaledApp) -> Vec<Arc<Guarded>> {
         let near = |name: &str| AppId::new(app.metadata.namespace.as_deref().unwrap_or_default(), name);

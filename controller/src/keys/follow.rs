@@ -1,12 +1,7 @@
 //! Reading the file of keys again when it changes. A mounted Secret is replaced by renaming, by no signal, so the file is
 //! looked at.
 
-use std::{
-    io::{self, Read as _},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use tokio::time::MissedTickBehavior;
 
@@ -14,7 +9,7 @@ use super::{
     KeyRing,
     file::{self, MAX_BYTES},
 };
-use crate::files::open_regular;
+use crate::files::read_regular;
 
 /// How often the file is looked at: a key that was taken out is good for no longer.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -71,11 +66,7 @@ fn take_over(ring: &KeyRing, path: &Path, text: &Result<Vec<u8>, String>) {
 async fn read(path: &Path) -> Result<Vec<u8>, String> {
     let cannot = |error| format!("{} cannot be read: {error}", path.display());
     let named = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || {
-        let mut text = Vec::new();
-        open_regular(&named)?.take(MAX_BYTES + 1).read_to_end(&mut text)?;
-        Ok(text)
-    });
+    let read = tokio::task::spawn_blocking(move || read_regular(&named, MAX_BYTES + 1));
     let text = read.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(cannot)?;
     if text.len() as u64 > MAX_BYTES {
         return Err(format!("{} is longer than {MAX_BYTES} bytes", path.display()));

@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read as _, Write},
+    io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -16,7 +16,7 @@ use std::{
 use reveille_core::{api::Schedule, app::AppId, cost::Savings};
 use serde::{Deserialize, Serialize};
 
-use crate::files::open_regular;
+use crate::files::{open_regular, read_regular};
 
 /// The form of the file. Another one is of another version, and not understood.
 const VERSION: u32 = 1;
@@ -63,11 +63,7 @@ pub(super) struct Kept {
 
 /// Reads the file; nothing is to come if there is none.
 pub(super) fn read(path: &Path) -> Kept {
-    let read = open_regular(path).and_then(|mut file| {
-        let mut text = Vec::new();
-        file.read_to_end(&mut text).map(|_| text)
-    });
-    let text = match read {
+    let text = match read_regular(path, u64::MAX) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Kept::default(),
         Err(error) => {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use http::{Request, Response};
 
 use super::{
-    AnyLease, CLOSED, Engaged, Interims, MAX_REPEATS, Outcome, Target, body_broke_off, closed, connected,
+    AnyLease, Engaged, Interims, MAX_REPEATS, Outcome, Target, body_broke_off, closed, connected,
     endless_head, is_replayable, not_http, suspect,
 };
 use crate::{
@@ -103,6 +103,6 @@ pub(super) fn failed(app: &WorkerApp, failure: &Failure) -> Error {
     match failure {
         Failure::Malformed(what) => not_http(app, "HTTP/1.1", what),
         Failure::Endless => endless_head(app),
-        Failure::Unsent | Failure::Closed { .. } | Failure::Body => closed(app, CLOSED),
+        Failure::Unsent | Failure::Closed { .. } | Failure::Body => closed(app),
     }
 }

@@ -15,8 +15,8 @@ use http::{Request, Response, StatusCode, Version};
 use http_body::Body;
 
 use super::{
-    AnyLease, CLOSED, Engaged, Interims, MAX_REPEATS, Outcome, Target, body_broke_off, closed, connected,
-    head_of, is_replayable, not_http, refused, suspect,
+    AnyLease, Engaged, Interims, MAX_REPEATS, Outcome, Target, body_broke_off, closed, connected, head_of,
+    is_replayable, not_http, refused, suspect, unanswered,
 };
 use crate::{
     http2::{BodySender, Failed, RecvBody},
@@ -200,7 +200,7 @@ fn poll_interim(
             sender.body_mut().permit();
             cx.waker().wake_by_ref();
         }
-        // Of a client on HTTP/1.1 it would be the end of HTTP (RFC 9113, 8.6).
+        // To a client on HTTP/1.1 it would be the end of HTTP (RFC 9113, 8.6).
         if informational.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::Switching);
         }
@@ -254,10 +254,10 @@ fn gave_up(app: &WorkerApp, caller: &Caller, chosen: &Chosen, failure: Failure) 
             not_http(app, "HTTP/2", &"it answered 101, which HTTP/2 does not have (RFC 9113, 8.6)").into()
         }
         Failure::Refused | Failure::NotProcessed => refused(app).into(),
-        Failure::Reset(reason) => closed(app, &format!("reset the request ({reason:?})")).into(),
+        Failure::Reset(reason) => unanswered(app, &format!("reset the request ({reason:?})")).into(),
         Failure::Broken => {
             suspect(app, chosen);
-            closed(app, CLOSED).into()
+            closed(app).into()
         }
     }
 }

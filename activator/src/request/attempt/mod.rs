@@ -206,11 +206,13 @@ fn suspect(app: &WorkerApp, chosen: &Chosen) {
     }
 }
 
-/// What [`closed`] says of a connection that ended.
-const CLOSED: &str = "closed the connection";
+/// The app closed the connection before it answered.
+fn closed(app: &WorkerApp) -> Error {
+    unanswered(app, "closed the connection")
+}
 
-/// The app did that before it answered.
-fn closed(app: &WorkerApp, did: &str) -> Error {
+/// What the app did before it answered.
+fn unanswered(app: &WorkerApp, did: &str) -> Error {
     let id = &app.app.id;
     let detail = format!(
         "{id} {did} before it answered and may have acted on the request, so it is not repeated; see `{}`",

@@ -3,7 +3,7 @@
 
 use http::{Request, Response, StatusCode};
 
-use super::{CLOSED, Interims, Outcome, Target, closed, http1, suspect};
+use super::{Interims, Outcome, Target, closed, http1, suspect};
 use crate::{
     request::{body::RequestBody, headers},
     worker::{Chosen, Failure, UpstreamStream},
@@ -44,6 +44,6 @@ pub(in crate::request) async fn upgrade(
     }
     match connection.into_stream() {
         Some((stream, read)) => Switched::Yes(response, UpstreamStream::new(stream, read), chosen),
-        None => Switched::No(Outcome::Failed(closed(app, CLOSED).into())),
+        None => Switched::No(Outcome::Failed(closed(app).into())),
     }
 }

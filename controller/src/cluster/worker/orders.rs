@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::MicroTime};
-use kube::{Api, core::PartialObjectMeta};
+use kube::Api;
 use reveille_core::{
     app::AppId,
     phase::Phase,
@@ -120,18 +120,19 @@ impl Worker {
     /// one. It is taken over before it is taken off, and the annotation is read anew, as what is watched may be old.
     pub(super) async fn adopt_schedule(&mut self, seen: &mut Observed) -> Result<(), WorkError> {
         let target = &seen.app.spec.target;
-        let is_seen = || self.world.stores.target(&self.id.namespace, target);
+        let deployment = AppId::new(&self.id.namespace, &target.name);
         if target.kind != "Deployment"
             || seen.conflict.is_some()
-            || !is_seen().is_some_and(|metadata| deployments::is_scheduled(&metadata))
+            || !self.world.stores.is_scheduled(&deployment)
         {
             return Ok(());
         }
         let api: Api<Deployment> = Api::namespaced(self.world.client.clone(), &self.id.namespace);
-        let Some(PartialObjectMeta { metadata, .. }) = api.get_metadata_opt(&target.name).await? else {
+        let read = api.get_metadata_opt(&target.name).await?;
+        let Some(metadata) = read.map(|read| read.metadata).filter(deployments::is_scheduled) else {
             return Ok(());
         };
-        let (mut status, deployment) = (seen.status(), AppId::new(&self.id.namespace, &target.name));
+        let mut status = seen.status();
         if let (None, Some(schedule)) = (&status.scheduled_wake, deployments::schedule_of(&metadata)) {
             tracing::info!(app = %self.id, at = %schedule.at, "the scale-up that was scheduled of its Deployment is its own now");
             // Whoever wrote the annotation by hand is not bound to the length that the API allows.
@@ -139,9 +140,7 @@ impl Worker {
             status.scheduled_wake = Some(ScheduledWake { at: MicroTime(schedule.at), reason });
             self.write_status(&mut seen.app, &status).await?;
         }
-        if deployments::is_scheduled(&metadata) {
-            deployments::take_off_schedule(&self.world.client, &deployment, &metadata).await?;
-        }
+        deployments::take_off_schedule(&self.world.client, &deployment, &metadata).await?;
         Ok(())
     }
 
