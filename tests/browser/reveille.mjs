@@ -10,16 +10,28 @@ const ROOT = resolve(import.meta.dirname ?? new URL(".", import.meta.url).pathna
 const BIN = process.env.REVEILLE_BIN ?? join(ROOT, "target/debug/reveille");
 export const SLOW_SERVER = join(ROOT, "target/debug/slow_server");
 
-/** A port that nobody has. */
-export function freePort() {
-  return new Promise((found, failed) => {
+// Below the range from which Linux takes the ports of outgoing connections, and below 20,000, from where Reveille chooses the
+// ports of apps that name none: as tests/local/src/ports.rs does. Two runs at a time begin at different places.
+const FIRST = 10_000;
+const COUNT = 10_000;
+let next = (process.pid * 197) % COUNT;
+
+function isFree(port) {
+  return new Promise((tried) => {
     const server = createServer();
-    server.once("error", failed);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => found(port));
-    });
+    server.once("error", () => tried(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => tried(true)));
   });
+}
+
+/** A port of 127.0.0.1 that nobody listens on and that this run has not handed out before. */
+export async function freePort() {
+  for (let tries = 0; tries < COUNT; tries += 1) {
+    const port = FIRST + (next % COUNT);
+    next += 1;
+    if (await isFree(port)) return port;
+  }
+  throw new Error(`no free port between ${FIRST} and ${FIRST + COUNT}`);
 }
 
 /** Waits until it holds. */
@@ -63,12 +75,12 @@ export class Reveille {
     const out = await open(log, "a");
     const args = ["local", "-c", join(this.folder, "reveille.yaml"), "--state", join(this.folder, "state.json"), ...this.options];
     this.process = spawn(BIN, args, { stdio: ["ignore", out.fd, out.fd], cwd: this.folder });
+    await out.close();
     this.ended = new Promise((end) => this.process.once("exit", end));
     await until("Reveille serves", async () => {
       if (this.process.exitCode !== null) throw new Error(await readFile(log, "utf8"));
       return fetch(`${this.url}/readyz`).then((answer) => answer.ok, () => false);
     });
-    await out.close();
   }
 
   get url() {
